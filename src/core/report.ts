@@ -1,0 +1,109 @@
+/**
+ * What the proxy tells about its connections: closed sets of words shared by logs, metrics and the status page,
+ * and the interface through which `io/` reports without knowing who listens.
+ */
+
+export type Side = 'client' | 'upstream';
+
+/** Who made the connection end. `front`: the proxy in front of this one. */
+export type Initiator = 'client' | 'front' | 'upstream' | 'proxy';
+
+export const CLOSE_CAUSES = [
+  'close_frame',
+  'reserved_code',
+  'abrupt_end',
+  'front_idle_cut',
+  'front_reload',
+  'pong_timeout',
+  'stall',
+  'close_timeout',
+  'frame_limit',
+  'rate_limit',
+  'bad_length',
+  'drain',
+  'internal_error',
+] as const;
+export type CloseCause = (typeof CLOSE_CAUSES)[number];
+
+export const UPGRADE_FAILURES = [
+  'bad_request',
+  'origin',
+  'no_route',
+  'limit',
+  'upstream_unreachable',
+  'upstream_timeout',
+  'upstream_refused',
+  'upstream_invalid',
+  'client_gone',
+] as const;
+export type UpgradeFailureReason = (typeof UPGRADE_FAILURES)[number];
+
+/** Who a WebSocket belongs to. `path` is safe to show: secrets are already replaced. */
+export interface ConnectionInfo {
+  readonly id: string;
+  readonly route: string;
+  /** Address of the client, resolved through the trusted proxies. */
+  readonly client: string;
+  /** Address of the TCP peer: the proxy in front, or the client itself. */
+  readonly front: string;
+  readonly path: string;
+}
+
+/** How a connection ended, in facts. */
+export interface CloseFacts {
+  readonly initiator: Initiator;
+  readonly cause: CloseCause;
+  /** Which side the cause was seen on. */
+  readonly side: Side;
+  /** Close code as seen on the wire; null when there was no Close frame or it carried none. */
+  readonly code: number | null;
+  /** Close reason as seen on the wire, at most 123 bytes of UTF-8; empty when none. */
+  readonly reason: string;
+  /** The end came as a TCP reset rather than an orderly end. */
+  readonly reset: boolean;
+}
+
+export interface CloseReport extends ConnectionInfo, CloseFacts {
+  readonly durationMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly framesUp: number;
+  readonly framesDown: number;
+  readonly pingsClient: number;
+  readonly pingsUpstream: number;
+  readonly pongsClient: number;
+  readonly pongsUpstream: number;
+  /** Newest round trip to the client measured by a Ping, null when none was answered. */
+  readonly rttMs: number | null;
+  /** How long nothing at all had passed on the client side, either way, when it ended. */
+  readonly idleMs: number;
+}
+
+export interface UpgradeFailure {
+  readonly reason: UpgradeFailureReason;
+  /** `default`, a route's name, or `none` when no route matched. */
+  readonly route: string;
+  readonly client: string;
+  readonly path: string;
+  /** Status sent to the client; 0 when it was gone. */
+  readonly status: number;
+  /** One sentence for the operator, with the next step where there is one. No secrets. */
+  readonly detail: string;
+}
+
+/** The part of pino's interface that is used outside `observe/`. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Where `io/` reports to. Every call is synchronous and must not throw. */
+export interface Observer {
+  opened(info: ConnectionInfo): void;
+  closed(report: CloseReport): void;
+  upgradeFailed(failure: UpgradeFailure): void;
+  /** A plain HTTP request was answered (`status`), or its client left before (`499`). */
+  httpRequest(route: string, status: number): void;
+}
