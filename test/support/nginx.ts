@@ -1,0 +1,58 @@
+/** A real nginx in front of a port, in one process of its own with every file in a temporary folder. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+import { type Child, startChild, temporaryFolder, untilListening } from './process.ts';
+import { requireProgram } from './requirements.ts';
+import type { Cleanup } from './watch.ts';
+
+export interface Front {
+  readonly port: number;
+  readonly child: Child;
+}
+
+/** nginx as people put it before Neko, with this `proxy_read_timeout` (nginx's unit, e.g. `2s`). */
+export function nginxBefore(upstreamPort: number, readTimeout: string): string {
+  return `
+    location / {
+      proxy_pass http://127.0.0.1:${upstreamPort};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+      proxy_set_header Host $host;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_read_timeout ${readTimeout};
+    }`;
+}
+
+/** `server` is what stands inside the server block beside `listen`. */
+export async function startNginx(cleanup: Cleanup, server: string): Promise<Front> {
+  const folder = await temporaryFolder(cleanup);
+  const port = await freePort();
+  const config = join(folder, 'nginx.conf');
+  await writeFile(config, configText(folder, port, server));
+  const child = startChild(cleanup, requireProgram('nginx'), ['-p', folder, '-e', 'stderr', '-c', config]);
+  await untilListening(child, port);
+  return { port, child };
+}
+
+/** Without a master process nothing changes user, and one process is all there is to stop. */
+function configText(folder: string, port: number, server: string): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `
+daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr warn;
+events { worker_connections 512; }
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
+  server {
+    listen 127.0.0.1:${port};
+    ${server}
+  }
+}
+`;
+}
