@@ -56,7 +56,8 @@ export interface Settings {
   readonly listen: readonly Address[];
   /** First match wins. A top-level upstream is the last route, named `default`. */
   readonly routes: readonly Route[];
-  readonly upstreamTls: { readonly ca: 'system' | string; readonly verify: boolean };
+  /** `ca`: `system`, or the path of a PEM file. */
+  readonly upstreamTls: { readonly ca: string; readonly verify: boolean };
   /** Exact origins, or `same-host`. Empty: no check. */
   readonly allowedOrigins: readonly string[];
   /** CIDRs, addresses, or the names `loopback` and `private`. */

@@ -1,0 +1,183 @@
+import type { PingSettings } from './settings.ts';
+
+/** A peer that drains at least this many bytes per ms (64 KiB/s) is never declared dead. */
+const DRAIN_BYTES_PER_MS = 65_536 / 1000;
+/** Kernels and proxies in front buffer no more than this before a slow reader, in bytes. */
+const MAX_BUFFERED = 16 * 1024 * 1024;
+
+/** A Close may stay unanswered for this long even where Pings are not judged, in ms. */
+const MAX_CLOSE_TIMEOUT = 60_000;
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/**
+ * When to send a Ping towards one side of a connection, and when to call that side dead. Time is an argument: ms on a monotonic
+ * clock. The hot path stores timestamps; whoever owns the timer asks for `nextDeadline` and comes back then.
+ */
+export class Keepalive {
+  /** Changed as a whole by a reload or by the adaptive interval. */
+  settings: PingSettings;
+  /** How long queued bytes may make no progress, in ms. */
+  readonly stall: number;
+  pings = 0;
+  pongs = 0;
+  /** Newest round trip of a Ping, in ms; -1 before the first. */
+  rtt = -1;
+
+  #heard: number;
+  #sent: number;
+  #pinged: number;
+  /** Fraction of the interval by which the next Ping comes early: 0 to 0.1. */
+  #jitter: number;
+  /** When the newest relayed Ping passed; `-Infinity` once it was answered. */
+  #relayedPing = Number.NEGATIVE_INFINITY;
+  #relayedPosition = 0;
+
+  /** Since when an answer is awaited: the flush of the oldest unanswered Ping. */
+  #askedAt = NEVER;
+  /** How much longer than the timeout the answer may take, in ms. */
+  #allowance = 0;
+  /** A Close has gone out: only a Close or an end answers it, whatever else is heard just gives more time. */
+  #closing = false;
+  #reading = true;
+
+  #bytesSent = 0;
+  #bytesAnswered = 0;
+
+  /** Since when queued bytes have made no progress. */
+  #stalledAt = NEVER;
+  #flushed = 0;
+
+  constructor(settings: PingSettings, stall: number, jitter: number, now: number) {
+    this.settings = settings;
+    this.stall = stall;
+    this.#heard = now;
+    this.#sent = now;
+    this.#pinged = now;
+    this.#jitter = jitter;
+  }
+
+  /** Bytes handed to this side's socket so far. */
+  get position(): number {
+    return this.#bytesSent;
+  }
+
+  /** How long nothing has passed on this side, either way, in ms. */
+  quietFor(now: number): number {
+    return now - Math.max(this.#heard, this.#sent);
+  }
+
+  /** Something came from this side. Any byte is life. */
+  heard(now: number): void {
+    this.#heard = now;
+    this.#askedAt = this.#closing && this.#askedAt !== NEVER ? now : NEVER;
+  }
+
+  /** Bytes of whatever kind were handed to this side's socket. */
+  sent(bytes: number, now: number): void {
+    this.#sent = now;
+    this.#bytesSent += bytes;
+  }
+
+  /** A Ping of ours went out or waits for a frame boundary. @param jitter for the one after it, 0 to 0.1 */
+  pinged(jitter: number, now: number): void {
+    this.#pinged = now;
+    this.#jitter = jitter;
+  }
+
+  /** An application's own Ping passed towards this side. */
+  relayedPing(now: number): void {
+    this.#relayedPing = now;
+    this.#relayedPosition = this.#bytesSent;
+  }
+
+  /** An application's Pong came back. */
+  relayedPong(): void {
+    if (this.#relayedPing === Number.NEGATIVE_INFINITY) return;
+    this.#relayedPing = Number.NEGATIVE_INFINITY;
+    this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#relayedPosition);
+  }
+
+  /** A Ping of ours was answered. @param position what `position` was when it was sent */
+  answered(sentAt: number, position: number, now: number): void {
+    this.pongs++;
+    this.rtt = now - sentAt;
+    this.#bytesAnswered = Math.max(this.#bytesAnswered, position);
+  }
+
+  /** A Ping was handed to the kernel: from now on an answer is awaited. */
+  flushedPing(now: number): void {
+    if (this.#askedAt !== NEVER || this.#closing) return;
+    this.#await(now);
+  }
+
+  /** A relayed Close was handed to the kernel: from now on nothing but its answer counts. */
+  flushedClose(now: number): void {
+    this.#closing = true;
+    this.#await(now);
+  }
+
+  /** Reading from this side has stopped, so no answer can be seen: its Pong clock stands still. */
+  paused(): void {
+    this.#reading = false;
+  }
+
+  resumed(now: number): void {
+    this.#reading = true;
+    if (this.#askedAt !== NEVER) this.#askedAt = now;
+  }
+
+  /** The timers were late (a suspend, a blocked loop): nobody could answer, so everybody gets a fresh window. */
+  refresh(now: number): void {
+    if (this.#askedAt !== NEVER) this.#askedAt = now;
+    if (this.#stalledAt !== NEVER) this.#stalledAt = now;
+  }
+
+  /** Bytes wait for this side in the proxy. @param flushed bytes that the kernel has taken so far */
+  queueing(flushed: number, now: number): void {
+    if (this.#stalledAt !== NEVER) return;
+    this.#stalledAt = now;
+    this.#flushed = flushed;
+  }
+
+  /** More of what waits may have been taken since. */
+  progressed(flushed: number, now: number): void {
+    if (this.#stalledAt === NEVER || flushed <= this.#flushed) return;
+    this.#stalledAt = now;
+    this.#flushed = flushed;
+  }
+
+  /** Nothing waits any more. */
+  drained(): void {
+    this.#stalledAt = NEVER;
+  }
+
+  /** When the next Ping is due; `Infinity`: not for now. */
+  pingDue(): number {
+    const { interval, mode } = this.settings;
+    if (interval === NEVER) return NEVER;
+    const early = interval * (1 - this.#jitter);
+    if (mode === 'always') return Math.max(this.#pinged + early, this.#relayedPing + interval);
+    const quiet = Math.min(this.#heard, this.#sent);
+    // A relayed Ping may be answered in place of ours and the reverse, so one at a time (RFC 6455 section 5.5.3).
+    return Math.max(quiet + early, this.#pinged + early, this.#relayedPing + interval);
+  }
+
+  /** When the side is dead because queued bytes made no progress; `Infinity`: not for now. */
+  stallDue(): number {
+    return this.#stalledAt + this.stall;
+  }
+
+  /** When the side is dead for whatever reason; `Infinity`: not for now. To be acted on after everything that has arrived was read. */
+  judgementDue(): number {
+    const timeout = this.#closing ? Math.min(this.settings.timeout, MAX_CLOSE_TIMEOUT) : this.settings.timeout;
+    const answer = this.#reading ? this.#askedAt + timeout + this.#allowance : NEVER;
+    return Math.min(answer, this.stallDue());
+  }
+
+  /** Invariant 7: what was sent but not known to be read gets the time that a slow peer needs to drain it. */
+  #await(now: number): void {
+    this.#askedAt = now;
+    this.#allowance = Math.min(this.#bytesSent - this.#bytesAnswered, MAX_BUFFERED) / DRAIN_BYTES_PER_MS;
+  }
+}
