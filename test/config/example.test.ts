@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { defaultAt, keysAt, NOT_YET, schemaAt, valuePaths } from '../../src/config/schema.ts';
+import { load } from './files.ts';
+
+const EXAMPLE = readFileSync(new URL('../../config.example.yaml', import.meta.url), 'utf8');
+/** `#key: value` is a key that is not in force; prose has a space after the `#`. */
+const DISABLED = /^( *)#(?=(?: *(?:- )?)[a-z_]+:(?: |$))/gm;
+const ENABLED = EXAMPLE.replaceAll(/^#(?= {2})/gm, '').replaceAll(DISABLED, '$1');
+
+const valueIn = (tree: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((here, key) => (here as Record<string, unknown> | undefined)?.[key], tree);
+
+test('the example loads as it is, and means the defaults', () => {
+  const { settings, warnings } = load(EXAMPLE);
+  assert.deepEqual(settings, load('upstream: http://neko:8080').settings);
+  assert.deepEqual(warnings, []);
+});
+
+test('the example shows every key with its default', () => {
+  const shown: unknown = parse(ENABLED);
+  for (const path of valuePaths()) {
+    const value = valueIn(shown, path);
+    assert.notEqual(value, undefined, `${path.join('.')} is not in the example`);
+    const type = schemaAt(path) ?? assert.fail();
+    const fallback = defaultAt(path);
+    if (fallback !== undefined) assert.deepEqual(z.parse(type, value), z.parse(type, fallback), path.join('.'));
+  }
+});
+
+test('the example shows every key of a route', () => {
+  const { routes } = parse(ENABLED) as { routes: Record<string, unknown>[] };
+  assert.deepEqual(Object.keys(routes[0] ?? {}).toSorted(), keysAt(['routes', 0]).toSorted());
+});
+
+test('exactly the keys that do not work yet are commented out, and say so', () => {
+  const inForce: unknown = parse(EXAMPLE);
+  const missing = valuePaths().filter((path) => valueIn(inForce, path) === undefined);
+  assert.deepEqual(missing.map((path) => path.join('.')).toSorted(), NOT_YET.toSorted());
+  assert.equal(
+    EXAMPLE.match(/\(not yet\)/g)?.length,
+    NOT_YET.length + 1,
+    'one note for each, one for the admin section',
+  );
+});
+
+test('every key of the example is explained', () => {
+  const lines = EXAMPLE.split('\n');
+  const explained = (index: number) => /\s# /.test(lines[index] ?? '') || /^\s*# /.test(lines[index - 1] ?? '');
+  for (const [index, line] of lines.entries()) {
+    const isValue = /^\s*#?\s*[a-z_]+: /.test(line) && !/^\s*# [a-z]/.test(line);
+    if (isValue && !line.includes('upstream_pong_timeout')) assert.ok(explained(index), line);
+  }
+});

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { renderSettings } from '../../src/config/render.ts';
+import { load } from './files.ts';
+
+/** The text that `check` would print, loaded again. */
+const again = (yaml: string) => {
+  const { settings } = load(yaml);
+  return { settings, reloaded: load(renderSettings(settings)).settings };
+};
+
+test('what is printed loads to the same settings', () => {
+  const everything = `
+listen: [0.0.0.0:8080, "[::]:8080", "unix:/run/a.sock"]
+upstream: wss://neko:8443/
+upstream_tls: {verify: false}
+keepalive: {ping_interval: 1.5s, pong_timeout: off, mode: always, upstream_ping_interval: off, front_idle_timeout: 90s}
+routes:
+  - {host: "*.Example.com", path: /a/, upstream: http://a, keepalive: {pong_timeout: 7s}}
+  - {name: b, host: b.example.com, upstream: "unix:/run/b.sock"}
+allowed_origins: [same-host, "https://neko.example.com"]
+trusted_proxies: [10.0.0.0/8, "::1"]
+timeouts: {connect: 1s, handshake: 2s, stall: 3s, drain: 0s}
+limits: {header_bytes: 8KiB, buffer: 1MB}
+log: {level: debug, format: json, query: keep}
+`;
+  const { settings, reloaded } = again(everything);
+  assert.deepEqual(reloaded, settings);
+});
+
+test('routes without a top-level upstream print and load to the same', () => {
+  const { settings, reloaded } = again('keepalive: {ping_interval: 3s}\nroutes: [{upstream: http://a}]');
+  assert.deepEqual(reloaded, settings);
+});
+
+test('defaults print and load to the same', () => {
+  const { settings, reloaded } = again('upstream: http://neko');
+  assert.deepEqual(reloaded, settings);
+});
+
+test('the printed text shows every value with its unit', () => {
+  const text = renderSettings(load('upstream: http://neko:8080').settings);
+  for (const line of [
+    'upstream: http://neko:8080',
+    '  ping_interval: 10s',
+    '  connections_per_ip: off',
+    '  header_bytes: 16KiB',
+  ]) {
+    assert.ok(text.includes(`${line}\n`), line);
+  }
+});
+
+test('what is off prints as off', () => {
+  const { settings } = load('upstream: http://neko');
+  const limits = { ...settings.limits, connections: Infinity };
+  const text = renderSettings({ ...settings, limits, admin: { listen: null, hosts: [] } });
+  assert.match(text, /\n {2}connections: off\n/);
+  assert.match(text, /\nadmin:\n {2}listen: off\n/);
+});
