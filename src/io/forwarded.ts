@@ -1,0 +1,144 @@
+/**
+ * Who the client is, and what the upstream is told about it.
+ *
+ * Neko believes `True-Client-IP`, then `X-Real-IP`, then the first entry of `X-Forwarded-For`, from anyone, and bans by that
+ * address. So whatever a client can forge is taken out here, and the first entry left is the client.
+ */
+import { isIP } from 'node:net';
+import type { Socket } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { endToEndHeaders, headerPairs, headerValues, listElements } from './header-list.ts';
+
+export type Trust = (address: string) => boolean;
+type Range = ReturnType<typeof ipaddr.parseCIDR>;
+
+/** What a peer on a unix socket is called: file permissions say who may connect, so it is trusted like the own host. */
+const UNIX_PEER = '127.0.0.1';
+/** A peer that was gone before its address could be asked for. Never trusted. A valid element of X-Forwarded-For. */
+const UNKNOWN_PEER = 'unknown';
+
+const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+};
+
+/** Written here alone, or believed from a trusted peer alone. */
+const CLIENT_FIELDS: ReadonlySet<string> = new Set(['x-real-ip', 'x-forwarded-for', 'true-client-ip']);
+const TRUSTED_FIELDS: ReadonlySet<string> = new Set([
+  'forwarded',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+]);
+
+/**
+ * Compiles a list of trusted proxies: the names `loopback` and `private` (RFC 1918 and fc00::/7), CIDRs, or addresses.
+ * IPv4 written as IPv4-mapped IPv6 is IPv4, in the list and in what is asked.
+ *
+ * @throws RangeError for an entry that is none of these.
+ */
+export function compileTrust(list: readonly string[]): Trust {
+  const ranges = list.flatMap((entry) => (NAMED_RANGES[entry] ?? [entry]).map(parseRange));
+  return function isTrusted(address: string): boolean {
+    if (isIP(address) === 0) return false;
+    const parsed = ipaddr.process(address);
+    return ranges.some(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits));
+  };
+}
+
+function parseRange(entry: string): Range {
+  const [address = '', bits, ...rest] = entry.split('/');
+  const version = isIP(address);
+  const width = version === 4 ? 32 : 128;
+  const prefix = bits === undefined ? width : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
+  if (version === 0 || rest.length > 0 || !(prefix <= width)) {
+    throw new RangeError(`"${entry}" is no address, no CIDR and none of: ${Object.keys(NAMED_RANGES).join(', ')}`);
+  }
+  const base = ipaddr.parse(address);
+  // ::ffff:10.0.0.0/104 is 10.0.0.0/8. A shorter prefix covers more than IPv4 and stays IPv6.
+  if (base instanceof ipaddr.IPv6 && base.isIPv4MappedAddress() && prefix >= 96) {
+    return [base.toIPv4Address(), prefix - 96];
+  }
+  return [base, prefix];
+}
+
+/**
+ * The address of a connection's peer, for the functions below; `''` for a unix socket. Ask as soon as the connection is
+ * there: a TCP peer that is already gone has no address and must not pass for a unix socket, so it is `unknown`.
+ */
+export function peerAddress(socket: Socket): string {
+  if (socket.remoteAddress !== undefined) return socket.remoteAddress;
+  return socket.destroyed || socket.localAddress !== undefined ? UNKNOWN_PEER : '';
+}
+
+/**
+ * The client's address, found from the right through trusted proxies.
+ *
+ * @param peer the TCP peer's address as Node gives it; empty for a unix socket, which is trusted and called 127.0.0.1.
+ */
+export function resolveClient(peer: string, rawHeaders: readonly string[], trusted: Trust): string {
+  return believedChain(peer, rawHeaders, trusted)[0] ?? UNKNOWN_PEER;
+}
+
+/**
+ * The headers for the upstream: end-to-end ones in their order and casing, then `X-Real-IP` and `X-Forwarded-For` made anew.
+ * `Connection`, `Upgrade` and `Transfer-Encoding` are left for the caller to write.
+ *
+ * @param peer see {@link resolveClient}
+ */
+export function forwardHeaders(rawHeaders: readonly string[], peer: string, trusted: Trust): string[] {
+  const chain = believedChain(peer, rawHeaders, trusted);
+  const peerTrusted = peer === '' || trusted(peer);
+  const headers = [...headerPairs(endToEndHeaders(rawHeaders))].filter(([name]) => mayPass(name, peerTrusted)).flat();
+  headers.push('X-Real-IP', chain[0] ?? UNKNOWN_PEER, 'X-Forwarded-For', chain.join(', '));
+  return headers;
+}
+
+/** True for a header that tells of the client or of the way to here. A trailer must not carry it. */
+export function isForwardingField(name: string): boolean {
+  const plain = plainName(name);
+  return CLIENT_FIELDS.has(plain) || TRUSTED_FIELDS.has(plain);
+}
+
+function mayPass(name: string, peerTrusted: boolean): boolean {
+  if (!isForwardingField(name)) return true;
+  const lower = name.toLowerCase();
+  return peerTrusted && TRUSTED_FIELDS.has(lower);
+}
+
+/** CGI and its heirs read X_Real_IP as X-Real-IP, and some do so for every sign that is no letter. */
+function plainName(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, '-');
+}
+
+/** The addresses that can be believed, client first, peer last. */
+function believedChain(peer: string, rawHeaders: readonly string[], trusted: Trust): string[] {
+  const self = peer === '' ? UNIX_PEER : (parseAddress(peer) ?? UNKNOWN_PEER);
+  const chain = [self];
+  if (peer !== '' && !trusted(self)) return chain;
+  const claims = listElements(rawHeaders, 'x-forwarded-for');
+  if (claims.length === 0) claims.push(...soleRealIp(rawHeaders));
+  for (const claim of claims.toReversed()) {
+    const address = parseAddress(claim);
+    if (address === undefined) break;
+    chain.unshift(address);
+    if (!trusted(address)) break;
+  }
+  return chain;
+}
+
+/** `X-Real-IP`, unless there are several: then nobody knows which of them the front has written. */
+function soleRealIp(rawHeaders: readonly string[]): string[] {
+  const values = headerValues(rawHeaders, 'x-real-ip');
+  return values.length === 1 ? values : [];
+}
+
+/** `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5` as a bare address, IPv4-mapped as IPv4; anything else is undefined. */
+function parseAddress(text: string): string | undefined {
+  const trimmed = text.trim();
+  const match = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(trimmed) ?? /^([\d.]+):\d{1,5}$/.exec(trimmed);
+  const address = match?.[1] ?? trimmed;
+  if (isIP(address) === 0) return undefined;
+  const parsed = ipaddr.parse(address);
+  return parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : address;
+}
