@@ -92,11 +92,11 @@ function parseAuthority(authority: string, tls: boolean): Address {
 /** `loopback`, `private`, an address, or a CIDR. */
 export function parseTrustedProxy(text: string): string {
   if (text === 'loopback' || text === 'private') return text;
-  const [address = '', prefix, ...more] = text.split('/');
+  const [address = '', prefix] = text.split('/');
   // ipaddr.js alone would take `127` and `010.1` for addresses.
   const isAddress = isIP(address) !== 0 && !address.includes('%');
   const isRange = prefix === undefined || (/^\d+$/.test(prefix) && ipaddr.isValidCIDR(text));
-  if (isAddress && isRange && more.length === 0) return text.toLowerCase();
+  if (isAddress && isRange) return text.toLowerCase();
   throw new ValueError(`${shown(text)} is not loopback, private, an address or a range such as 10.0.0.0/8`);
 }
 
@@ -105,13 +105,13 @@ export function parseOrigin(text: string): string {
   if (text === 'same-host') return text;
   if (text === '*') throw new ValueError('* is not an origin; leave the list empty to accept every origin');
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^[a-z][a-z0-9+.-]*:\/\/[^\s\\]+$/i.test(text)) {
+  if (url === null || !/^https?:\/\/[^\s\\]+$/i.test(text)) {
     throw new ValueError(`${shown(text)} is not an origin; write same-host, or for example https://neko.example.com`);
   }
   if (!/^[^:]+:\/\/[^/?#@]+$/.test(text)) {
     throw new ValueError(`an origin has no path, query or user; write ${url.protocol}//${url.host}`);
   }
-  return url.origin === 'null' ? text.toLowerCase() : url.origin;
+  return url.origin;
 }
 
 /** A `Host` name that a listener answers to: no port. Lower case. */

@@ -175,6 +175,7 @@ test('values of the wrong shape are refused', () => {
   assert.match(problems(`${UP}probe: ""`)[0] ?? '', /probe: is empty; give a value or leave it out$/);
   assert.match(problems(`${UP}probe: {a: 1}`)[0] ?? '', /probe: takes one value, not a mapping$/);
   assert.match(problems(`${UP}listen: []`)[0] ?? '', /listen: is empty; give at least one$/);
+  assert.match(problems(`${UP}listen: 80`)[0] ?? '', /:2:9: listen: 80 has no host/);
   assert.match(problems('routes: 5')[0] ?? '', /routes: takes a list; start each entry with "- "$/);
   assert.deepEqual(problems('- a'), ['config.yaml:1:1: takes keys of its own, each on a line: listen, upstream, ...']);
 });
@@ -203,8 +204,19 @@ test('a section is no variable, and routes are for files', () => {
   assert.match(nested ?? '', /WSKP_ROUTES_0_NAME: routes are given in a configuration file alone/);
 });
 
-test('a variable that resembles nothing is refused without a guess', () => {
+test('an unknown variable is refused, with a guess when one is near', () => {
   assert.deepEqual(problems(UP, { env: { WSKP_ZZZZZZZZ: 'x' } }), ['environment: WSKP_ZZZZZZZZ: unknown variable']);
+  assert.match(problems(UP, { env: { WSKP_CONFG: 'x' } })[0] ?? '', /did you mean WSKP_CONFIG\?$/);
+});
+
+test('a mistake is reported where the value in force was given', () => {
+  const env = { WSKP_LOG_LEVEL: 'warm' };
+  assert.match(problems(`${UP}log: {level: x}`, { env }).join(), /^environment: WSKP_LOG_LEVEL: "warm" is not/);
+  assert.match(problems(UP, { env, flags: { logLevel: 'inf' } }).join(), /^--log-level: "inf" is not[^:]*$/);
+});
+
+test('a file that cannot be understood is not also said to lack an upstream', () => {
+  assert.equal(problems('log: "x').length, 1);
 });
 
 test('the environment does not hide that a section in the file has the wrong shape', () => {

@@ -84,6 +84,7 @@ test('a password in an upstream is refused and not repeated', () => {
     'user:hunter2@neko',
     'ftp://user:hunter2@neko',
     'http://neko?pwd=hunter2',
+    'neko?pwd=hunter2',
   ]) {
     refused(values.parseUpstream, text, /^(?!.*hunter2)/);
   }
@@ -112,13 +113,14 @@ test('an origin is brought into the form that browsers send', () => {
   assert.equal(values.parseOrigin('same-host'), 'same-host');
   assert.equal(values.parseOrigin('https://Neko.example.com:443'), 'https://neko.example.com');
   assert.equal(values.parseOrigin('http://localhost:8080'), 'http://localhost:8080');
-  assert.equal(values.parseOrigin('chrome-extension://AbC'), 'chrome-extension://abc');
 });
 
 test('a bad origin is refused with what to write', () => {
   refused(values.parseOrigin, '*', /leave the list empty/);
   refused(values.parseOrigin, 'neko.example.com', /write same-host, or for example https/);
-  refused(values.parseOrigin, 'null', /is not an origin/);
+  for (const text of ['null', 'neko:8080', 'chrome-extension://abc', 'https://a b', 'https://[::1']) {
+    refused(values.parseOrigin, text, /is not an origin/);
+  }
   refused(values.parseOrigin, 'https://', /is not an origin/);
   refused(values.parseOrigin, 'https://neko.example.com/', /write https:\/\/neko\.example\.com$/);
   refused(values.parseOrigin, 'https://user:hunter2@neko', /^(?!.*hunter2).*write https:\/\/neko$/);

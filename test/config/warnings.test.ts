@@ -22,7 +22,7 @@ test('no Pings are warned about, unless the front has no limit', () => {
 
 test('a route that an earlier one hides is warned about', () => {
   const routes = (...entries: string[]) => warnings(`routes: [${entries.join(', ')}]`);
-  const hidden = [/^route route-2 is never used: route route-1 before it matches everything/];
+  const hidden = /^route route-2 is never used: route route-1 before it matches everything/;
   const [any, host, star, path, longer, sibling] = [
     '{upstream: http://a}',
     '{upstream: http://a, host: a.example.com}',
@@ -40,7 +40,7 @@ test('a route that an earlier one hides is warned about', () => {
   ] as const) {
     const found = routes(first, second);
     assert.equal(found.length, 1, `${first} ${second}`);
-    assert.match(found[0] ?? '', hidden[0] ?? /^$/);
+    assert.match(found[0] ?? '', hidden);
   }
   for (const [first, second] of [
     [host, any],
