@@ -9,7 +9,7 @@ export type Source =
   | { readonly file: null; readonly text: null; readonly problems: readonly Problem[] };
 
 /** Tried in this order when no file is named. */
-export const DEFAULT_FILES = ['config.yaml', '/etc/ws-keepalive-proxy/config.yaml'] as const;
+const DEFAULT_FILES = ['config.yaml', '/etc/ws-keepalive-proxy/config.yaml'] as const;
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file',
