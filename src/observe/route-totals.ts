@@ -1,0 +1,49 @@
+/** What the connections of each route have moved: sums over those that have ended, and over the open ones on demand. */
+import type { CloseReport } from '../core/report.ts';
+
+const COUNTED = [
+  'bytesUp',
+  'bytesDown',
+  'framesUp',
+  'framesDown',
+  'pingsClient',
+  'pingsUpstream',
+  'pongsClient',
+  'pongsUpstream',
+  'violationsUp',
+  'violationsDown',
+] as const;
+export type Counted = (typeof COUNTED)[number];
+
+/** What one connection has moved so far. A close report is one too, the last of its connection. */
+export type ConnectionTotals = Pick<CloseReport, 'route' | Extract<Counted, keyof CloseReport>> &
+  Partial<Record<Counted, number>>;
+
+export class RouteTotals {
+  readonly #routes: Map<string, Record<Counted, number>>;
+
+  constructor(totals?: RouteTotals) {
+    this.#routes = new Map([...(totals ?? [])].map(([route, counts]) => [route, { ...counts }]));
+  }
+
+  add(more: ConnectionTotals): void {
+    const counts = this.#routes.get(more.route) ?? zero();
+    this.#routes.set(more.route, counts);
+    for (const key of COUNTED) counts[key] += more[key] ?? 0;
+  }
+
+  /** These totals and those of some connections more, as a copy. */
+  with(connections: Iterable<ConnectionTotals>): RouteTotals {
+    const totals = new RouteTotals(this);
+    for (const connection of connections) totals.add(connection);
+    return totals;
+  }
+
+  [Symbol.iterator](): Iterator<[route: string, counts: Readonly<Record<Counted, number>>]> {
+    return this.#routes.entries();
+  }
+}
+
+function zero(): Record<Counted, number> {
+  return Object.fromEntries(COUNTED.map((key) => [key, 0])) as Record<Counted, number>;
+}
