@@ -19,6 +19,7 @@ const EXPLANATIONS: Readonly<Record<number, string>> = {
   400: 'The request could not be understood.',
   403: 'This request is not allowed.',
   404: 'There is nothing at this address.',
+  408: 'The request took too long to arrive.',
   426: 'This address speaks WebSocket only.',
   431: 'The headers of the request are too large. Clearing the cookies of this site may help.',
   500: 'Something went wrong in the proxy.',
@@ -65,7 +66,7 @@ export function errorResponse(
 /** A whole HTTP/1.1 response for a bare socket. It says `Connection: close`: end the socket after it. */
 export function renderRawResponse(
   status: number,
-  accept: string | undefined,
+  accept?: string,
   detail?: string,
   extraHeaders: Readonly<Record<string, string>> = {},
 ): Buffer {

@@ -48,7 +48,7 @@ test('a detail takes the place of the standard sentence and cannot bring markup'
 });
 
 test('every status has words, unusual ones too', () => {
-  for (const status of [400, 403, 404, 426, 431, 500, 502, 503, 504, 418, 599]) {
+  for (const status of [400, 403, 404, 408, 426, 431, 500, 502, 503, 504, 418, 599]) {
     assert.match(errorResponse(status, undefined).body.toString(), new RegExp(`^${status}.*\\n[A-Z].+\\.\\n$`));
   }
 });

@@ -1,10 +1,12 @@
 /** Raw HTTP peers on loopback: what goes over the wire is written and read by hand, so that Node's client hides nothing. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import type { TestContext } from 'node:test';
 import type { Log } from '../../src/core/report.ts';
 import type { UpstreamTarget } from '../../src/core/settings.ts';
+import { createHttpForwarder } from '../../src/io/http-forward.ts';
+import type { HttpForwarderOptions } from '../../src/io/http-forward.ts';
 
 /** Starts a server on a free port of 127.0.0.1 and stops it, with its connections, after the test. */
 export async function listen(t: TestContext, server: net.Server, path?: string): Promise<number> {
@@ -142,6 +144,48 @@ export function plainServer(listener?: http.RequestListener): http.Server {
   const server = http.createServer({ requestTimeout: 0 }, listener);
   server.maxHeadersCount = 0;
   return server;
+}
+
+export interface Front {
+  readonly port: number;
+  readonly log: ReturnType<typeof memoryLog>;
+  /** `[route, status]` of every request that is over. */
+  readonly requests: [string, number][];
+  /** Resolves when so many requests are over. */
+  readonly over: (count: number) => Promise<void>;
+}
+
+/** A server that hands every request to a forwarder of its own, which is closed after the test. */
+export async function front(
+  t: TestContext,
+  upstream: UpstreamTarget,
+  options: Partial<HttpForwarderOptions> = {},
+): Promise<Front> {
+  const log = memoryLog();
+  const requests: [string, number][] = [];
+  const news = new EventEmitter();
+  const forwarder = createHttpForwarder({
+    trusted: () => false,
+    connectTimeoutMs: Infinity,
+    upstreamTls: { ca: 'system', verify: true },
+    observer: {
+      httpRequest: (route, status) => {
+        requests.push([route, status]);
+        news.emit('over');
+      },
+    },
+    log,
+    ...options,
+  });
+  const onRequest: http.RequestListener = (req, res) => forwarder.handle(req, res, upstream, 'alpha');
+  const server = plainServer(onRequest);
+  server.on('checkContinue', onRequest);
+  const port = await listen(t, server);
+  t.after(() => forwarder.close());
+  async function over(count: number): Promise<void> {
+    while (requests.length < count) await once(news, 'over');
+  }
+  return { port, log, requests, over };
 }
 
 /** A log that keeps its lines. */

@@ -1,0 +1,190 @@
+/**
+ * Plain HTTP, passed through by http-proxy: it owns the plumbing (pipes, aborts, errors), and the two heads are decided here.
+ * Its own ideas of a path, of headers and of Expect are bypassed, because they change what passes.
+ */
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import httpProxy from 'http-proxy';
+import type { Log, Observer } from '../core/report.ts';
+import type { UpstreamTarget } from '../core/settings.ts';
+import { errorResponse } from './error-page.ts';
+import { forwardHeaders, peerAddress } from './forwarded.ts';
+import type { Trust } from './forwarded.ts';
+import { headerValues } from './header-list.ts';
+import {
+  applyHead,
+  endToEndTrailers,
+  hasBody,
+  relayInformation,
+  requestHead,
+  writeResponseHead,
+} from './http-heads.ts';
+import { originForm } from './request-target.ts';
+import { isStrippedUpgrade, refuseStrippedUpgrade } from './stripped-upgrade.ts';
+import { createAgentPool } from './upstream-agent.ts';
+import type { AgentPool, UpstreamTls } from './upstream-agent.ts';
+
+export interface HttpForwarderOptions {
+  readonly trusted: Trust;
+  /** Milliseconds until an upstream must have accepted a connection, TLS included; `Infinity`: no limit. */
+  readonly connectTimeoutMs: number;
+  readonly upstreamTls: UpstreamTls;
+  readonly observer: Pick<Observer, 'httpRequest'>;
+  readonly log: Log;
+}
+
+export interface HttpForwarder {
+  /**
+   * Serves one request. Wire it to the server's 'request' and 'checkContinue' both: `Expect: 100-continue` goes to the
+   * upstream, and it is the upstream's 100 that asks the client for the body.
+   *
+   * @param route label for the log and the observer
+   */
+  handle(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget, route: string): void;
+  /** Ends every connection to upstreams, those in use included. */
+  close(): void;
+}
+
+export function createHttpForwarder(options: HttpForwarderOptions): HttpForwarder {
+  return new Forwarder(options);
+}
+
+/** Answers with one of the proxy's own short texts. */
+export function answerError(res: ServerResponse, status: number, accept: string | undefined, detail?: string): void {
+  const { headers, body } = errorResponse(status, accept, detail);
+  res.writeHead(status, headers).end(body);
+}
+
+/** One request on its way. */
+interface Exchange {
+  readonly upstream: UpstreamTarget;
+  readonly route: string;
+  readonly target: string;
+  /** Flat list for the upstream, framing and Expect included. */
+  readonly head: readonly string[];
+  readonly accept: string | undefined;
+  outgoing: ClientRequest | null;
+  retried: boolean;
+}
+
+class Forwarder implements HttpForwarder {
+  readonly #options: HttpForwarderOptions;
+  readonly #agents: AgentPool;
+  readonly #proxy = httpProxy.createProxyServer({ ignorePath: true, prependPath: false });
+  readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
+
+  constructor(options: HttpForwarderOptions) {
+    this.#options = options;
+    this.#agents = createAgentPool(options.connectTimeoutMs, options.upstreamTls);
+    this.#proxy.on('proxyReq', this.#onProxyReq);
+    this.#proxy.on('proxyRes', this.#onProxyRes);
+    this.#proxy.on('end', this.#onUpstreamEnd);
+  }
+
+  handle(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget, route: string): void {
+    const { trusted, observer, log } = this.#options;
+    res.once('close', () => observer.httpRequest(route, res.headersSent ? res.statusCode : 499));
+    if (isStrippedUpgrade(req)) {
+      refuseStrippedUpgrade(req, res, route, log);
+      return;
+    }
+    const { accept } = req.headers;
+    const target = originForm(req.url ?? '', req.method ?? '');
+    // RFC 9112 3.2: several Host lines are several opinions about whom the request is for.
+    if (target === null || headerValues(req.rawHeaders, 'host').length > 1) {
+      answerError(res, 400, accept);
+      return;
+    }
+    const head = requestHead(req, forwardHeaders(req.rawHeaders, peerAddress(req.socket), trusted));
+    this.#exchanges.set(req, { upstream, route, target, head, accept, outgoing: null, retried: false });
+    // http-proxy would copy these, lower-cased and joined, and would skip 'proxyReq' when Expect is among them. The head is
+    // written in #onProxyReq instead.
+    req.headers = {};
+    this.#send(req, res, upstream);
+  }
+
+  close(): void {
+    this.#agents.close();
+  }
+
+  #send(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget): void {
+    const { address, tls } = upstream;
+    const place = address.kind === 'unix' ? { host: 'localhost', port: 80, socketPath: address.path } : address;
+    const target = { ...place, protocol: tls ? 'https:' : 'http:' };
+    this.#proxy.web(req, res, { target, agent: this.#agents.agentFor(upstream) }, (error) => {
+      this.#onError(error, req, res);
+    });
+  }
+
+  /** http-proxy calls this when a socket is assigned, before anything is written on it. */
+  readonly #onProxyReq = (outgoing: ClientRequest, req: IncomingMessage, res: ServerResponse): void => {
+    const exchange = this.#exchanges.get(req);
+    if (exchange === undefined) return;
+    exchange.outgoing = outgoing;
+    outgoing.path = exchange.target;
+    applyHead(outgoing, exchange.head);
+    outgoing.on('information', (information) => relayInformation(information, req, res));
+    // Before http-proxy's pipe ends the request.
+    req.prependOnceListener('end', () => outgoing.addTrailers(endToEndTrailers(req.rawTrailers)));
+    res.once('close', () => giveUpWithClient(req, outgoing));
+    // The rest of an upload that the upstream did not want is read and dropped, else the connection gets stuck.
+    outgoing.once('close', () => req.unpipe(outgoing).resume());
+  };
+
+  readonly #onProxyRes = (incoming: IncomingMessage, req: IncomingMessage, res: ServerResponse): void => {
+    try {
+      writeResponseHead(incoming, req, res);
+    } catch (error) {
+      this.#onError(error as Error, req, res);
+      incoming.destroy();
+      return;
+    }
+    // A pipe does not tell its end that its beginning has died.
+    incoming.once('close', () => {
+      if (!incoming.complete) res.destroy();
+    });
+  };
+
+  /** Runs before http-proxy's pipe ends the response. */
+  readonly #onUpstreamEnd = (_req: IncomingMessage, res: ServerResponse, incoming: IncomingMessage): void => {
+    if (!res.writableEnded) res.addTrailers(endToEndTrailers(incoming.rawTrailers));
+  };
+
+  #onError(error: NodeJS.ErrnoException, req: IncomingMessage, res: ServerResponse): void {
+    const exchange = this.#exchanges.get(req);
+    // Once a response has begun its own end tells the client. A client that is gone gets nothing.
+    if (exchange === undefined || res.headersSent || res.destroyed) return;
+    const { upstream, route } = exchange;
+    if (canRetry(error, exchange, req)) {
+      exchange.retried = true;
+      this.#send(req, res, upstream);
+      return;
+    }
+    const { code, message } = error;
+    const status = code === 'ETIMEDOUT' ? 504 : 502;
+    this.#options.log.warn(
+      { route, upstream: upstream.url, status, code, error: message },
+      'no answer from the upstream',
+    );
+    answerError(res, status, exchange.accept);
+  }
+}
+
+/**
+ * http-proxy lets the upstream go when a client leaves an unfinished response. After an early response, with the upload
+ * still under way, Node tells the request nothing either: the socket alone knows.
+ */
+function giveUpWithClient({ complete, socket }: IncomingMessage, outgoing: ClientRequest): void {
+  if (complete || outgoing.destroyed) return;
+  function socketOnClose(): void {
+    outgoing.destroy();
+  }
+  socket.once('close', socketOnClose);
+  outgoing.once('close', () => socket.off('close', socketOnClose));
+}
+
+/** A kept-alive connection may be closed by the upstream in the moment a request sets out on it (RFC 9112 9.3.1). */
+function canRetry(error: NodeJS.ErrnoException, { retried, outgoing, head }: Exchange, req: IncomingMessage): boolean {
+  const stale = outgoing?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+  const safe = req.method === 'GET' || req.method === 'HEAD' || req.method === 'OPTIONS';
+  return stale && safe && !hasBody(head) && !retried;
+}

@@ -1,0 +1,85 @@
+/** Kept-alive connections to the upstreams, one pool for each, with a limit on how long connecting may take. */
+import http from 'node:http';
+import https from 'node:https';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Settings, UpstreamTarget } from '../core/settings.ts';
+import { after } from './limit-timer.ts';
+
+/** `ca` is `system` or certificates in PEM here, not the name of a file. */
+export type UpstreamTls = Settings['upstreamTls'];
+
+/** A connection that took longer than allowed, TLS included. Its code is that of the kernel's own verdict. */
+export class ConnectTimeoutError extends Error {
+  readonly code = 'ETIMEDOUT';
+  constructor() {
+    super('the upstream took too long to accept the connection');
+  }
+}
+
+export interface AgentPool {
+  readonly agentFor: (upstream: UpstreamTarget) => http.Agent;
+  /** Ends every connection, those in use included. */
+  readonly close: () => void;
+}
+
+/** @param connectTimeout in milliseconds; `Infinity`: no limit */
+export function createAgentPool(connectTimeout: number, tls: UpstreamTls): AgentPool {
+  const agents = new Map<string, http.Agent>();
+
+  function agentFor(upstream: UpstreamTarget): http.Agent {
+    const key = JSON.stringify([upstream.address, upstream.tls]);
+    const known = agents.get(key);
+    if (known !== undefined) return known;
+    const agent = upstream.tls ? tlsAgent(upstream, connectTimeout, tls) : new LimitedAgent(connectTimeout);
+    agents.set(key, agent);
+    return agent;
+  }
+
+  function close(): void {
+    for (const agent of agents.values()) agent.destroy();
+    agents.clear();
+  }
+
+  return { agentFor, close };
+}
+
+class LimitedAgent extends http.Agent {
+  readonly #limit: number;
+  constructor(limit: number) {
+    super({ keepAlive: true });
+    this.#limit = limit;
+  }
+  override createConnection(...args: Parameters<http.Agent['createConnection']>): Duplex | null | undefined {
+    return limitConnect(super.createConnection(...args), 'connect', this.#limit);
+  }
+}
+
+class LimitedTlsAgent extends https.Agent {
+  readonly #limit: number;
+  constructor(limit: number, options: https.AgentOptions) {
+    super({ ...options, keepAlive: true });
+    this.#limit = limit;
+  }
+  override createConnection(...args: Parameters<https.Agent['createConnection']>): Duplex | null | undefined {
+    return limitConnect(super.createConnection(...args), 'secureConnect', this.#limit);
+  }
+}
+
+function tlsAgent(upstream: UpstreamTarget, limit: number, { ca, verify }: UpstreamTls): http.Agent {
+  const { address } = upstream;
+  // The name asked for is the upstream's own. Node would take it from the Host header, and that is the client's to choose.
+  const servername = address.kind === 'tcp' && isIP(address.host) === 0 ? address.host : '';
+  return new LimitedTlsAgent(limit, { servername, rejectUnauthorized: verify, ...(ca === 'system' ? {} : { ca }) });
+}
+
+function limitConnect<T extends Duplex | null | undefined>(
+  socket: T,
+  ready: 'connect' | 'secureConnect',
+  limit: number,
+): T {
+  const disarm = after(limit, () => socket?.destroy(new ConnectTimeoutError()));
+  socket?.once(ready, disarm);
+  socket?.once('close', disarm);
+  return socket;
+}
