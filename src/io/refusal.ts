@@ -44,7 +44,9 @@ class RefusalRelay {
     // Early bytes of the client were meant for a WebSocket that does not come to be.
     client.resume();
     client.on('drain', this.#onDrain);
-    client.on('close', this.#finish);
+    // An end is a leave here as it was during the handshake: whoever waits for an answer keeps its side open.
+    client.on('end', this.#giveUp);
+    client.on('close', this.#giveUp);
     upstream.on('error', this.#finish);
     upstream.on('end', this.#finish);
     upstream.on('close', this.#finish);
@@ -83,10 +85,10 @@ class RefusalRelay {
 
   #progress(): void {
     this.#disarm();
-    if (!this.#finished) this.#disarm = after(this.#parts.stallMs, this.#onStall);
+    if (!this.#finished) this.#disarm = after(this.#parts.stallMs, this.#giveUp);
   }
 
-  readonly #onStall = (): void => {
+  readonly #giveUp = (): void => {
     this.#parts.client.destroy();
     this.#finish();
   };
@@ -98,7 +100,8 @@ class RefusalRelay {
     this.#disarm();
     reader.onChunk = dropChunk;
     client.off('drain', this.#onDrain);
-    client.off('close', this.#finish);
+    client.off('end', this.#giveUp);
+    client.off('close', this.#giveUp);
     upstream.off('error', this.#finish);
     upstream.off('end', this.#finish);
     upstream.off('close', this.#finish);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { endClient } from '../../src/io/refusal.ts';
 import { connectRaw, startRawUpstream, upgradeRequest } from '../support/raw-http.ts';
 import type { RawHttpPeer } from '../support/raw-http.ts';
@@ -98,13 +100,20 @@ test('a refusal comes through as it comes in', async (t) => {
 });
 
 test('a large refusal waits for a client that does not read, and then arrives whole', async (t) => {
-  const { client, server } = await exchange(t);
+  const upstream = await startRawUpstream(t);
+  const accepted: Socket[] = [];
+  const onUpgrade = (socket: Duplex): unknown => accepted.push(socket as Socket);
+  const proxy = await startHarness(t, { upstream: upstream.target, onUpgrade });
+  const client = await connectRaw(t, proxy.port, upgradeRequest());
   client.socket.pause();
+  const server = await upstream.peer();
+  await server.head();
   const body = Buffer.alloc(2 ** 24, 'large body ').toString('latin1');
-  server.send(`HTTP/1.1 401 No\r\nContent-Length: ${body.length}\r\n\r\n`);
-  server.send(body);
-  // Nobody can tell from outside when all buffers are full; a byte that the kernel did not take yet is the proof.
-  assert.ok(server.socket.writableLength > 0);
+  server.send(`HTTP/1.1 401 No\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  // Each turn reads another chunk, unless the proxy has stopped reading.
+  for (let turn = 0; turn < 200; turn += 1) await nextTurn();
+  const queued = accepted[0]?.writableLength ?? 0;
+  assert.ok(queued > 0 && queued < 256 * 1024, `${queued} bytes queued`);
   client.socket.resume();
   const text = await client.end();
   assert.ok(text.slice(text.indexOf('\r\n\r\n') + 4) === body);
@@ -132,16 +141,30 @@ test('a broken chunk ends both connections, and nothing of it is passed on', asy
   await server.end();
 });
 
-test('a client that leaves while its refusal comes releases the upstream', async (t) => {
-  const { proxy, client, server } = await exchange(t);
+for (const [how, leave] of [
+  ['resets', (peer: RawHttpPeer) => peer.reset()],
+  ['ends', (peer: RawHttpPeer) => peer.socket.end()],
+] as const) {
+  test(`a client that ${how} while its refusal comes releases the upstream`, async (t) => {
+    const { proxy, client, server } = await exchange(t);
+    server.send('HTTP/1.1 401 No\r\n\r\nabc');
+    await client.until('abc');
+    leave(client);
+    await server.end();
+    assert.deepEqual(
+      proxy.failures.map(({ reason }) => reason),
+      ['upstream_refused'],
+    );
+  });
+}
+
+test('a client that leaves is noticed behind a flood of early bytes, too', async (t) => {
+  const { client, server } = await exchange(t);
+  client.send('early '.repeat(1_000_000));
   server.send('HTTP/1.1 401 No\r\n\r\nabc');
   await client.until('abc');
   client.reset();
   await server.end();
-  assert.deepEqual(
-    proxy.failures.map(({ reason }) => reason),
-    ['upstream_refused'],
-  );
 });
 
 test('an upstream that stalls inside its refusal is given up', async (t) => {
@@ -178,9 +201,10 @@ test('a client that does not take its answer is dropped', async (t) => {
 
 test('what a client still sends does not cost it its answer', async (t) => {
   const { near, far } = await connectedPair(t);
+  near.pause();
   far.send('late '.repeat(100_000));
   near.write('bye');
-  endClient(near, 60_000);
+  endClient(near, 60_000, 60_000);
   assert.equal(await far.end(), 'bye');
   assert.equal(far.ended, 'fin');
   far.socket.end();

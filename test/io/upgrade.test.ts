@@ -28,7 +28,8 @@ test('a WebSocket request becomes a tunnel, and the client gets its own accept',
     'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
       `Sec-WebSocket-Accept: ${ACCEPT}\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Thing: Caf\xe9\r\n\r\n`,
   );
-  const { info, route, extensions } = await proxy.tunnel();
+  const { socket, info, route, extensions } = await proxy.tunnel();
+  assert.equal(socket.isPaused(), true);
   assert.match(info.id, /^[0-9a-f]{10}$/);
   assert.deepEqual(info, {
     id: info.id,
