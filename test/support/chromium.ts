@@ -1,7 +1,8 @@
 /** Headless Chromium and a WebSocket inside a page, watched from the test. */
 import { type Browser, chromium, type Page } from 'playwright-core';
+import { atEnd, type Cleanup } from './cleanup.ts';
 import { requireProgram } from './requirements.ts';
-import { type Cleanup, Watch } from './watch.ts';
+import { Watch } from './watch.ts';
 
 const ARGUMENTS = [
   '--no-sandbox',
@@ -15,11 +16,11 @@ const ARGUMENTS = [
 
 export async function launchChromium(cleanup: Cleanup): Promise<Browser> {
   const browser = await chromium.launch({ executablePath: requireProgram('chromium'), args: ARGUMENTS });
-  cleanup.after(() => browser.close());
+  atEnd(cleanup, () => browser.close());
   return browser;
 }
 
-export type PageEvent =
+type PageEvent =
   | { readonly type: 'open' }
   | { readonly type: 'message'; readonly data: string }
   | { readonly type: 'close'; readonly code: number; readonly reason: string; readonly wasClean: boolean };

@@ -72,6 +72,10 @@ export class FrameParser {
     return Buffer.concat(this.#chunks);
   }
 
+  get midFrame(): boolean {
+    return this.#size > 0;
+  }
+
   push(chunk: Buffer): RawFrame[] {
     this.#chunks.push(chunk);
     this.#size += chunk.length;

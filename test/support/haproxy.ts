@@ -1,11 +1,11 @@
 /** A real HAProxy in front of a port, in the foreground with its file in a temporary folder. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Cleanup } from './cleanup.ts';
 import { freePort } from './free-port.ts';
 import type { Front } from './nginx.ts';
 import { startChild, temporaryFolder, untilListening } from './process.ts';
 import { requireProgram } from './requirements.ts';
-import type { Cleanup } from './watch.ts';
 
 /** `tunnelTimeout` in HAProxy's unit, e.g. `2s`. */
 export async function startHaproxy(cleanup: Cleanup, upstreamPort: number, tunnelTimeout: string): Promise<Front> {

@@ -1,7 +1,8 @@
 /** A `ws` client that says nothing until it is told to, as a legacy page between heartbeats. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import { type Cleanup, Watch } from './watch.ts';
+import { atEnd, type Cleanup } from './cleanup.ts';
+import { Watch } from './watch.ts';
 
 export interface IdleClient {
   readonly socket: WebSocket;
@@ -20,7 +21,7 @@ export interface IdleClient {
 
 export async function connectIdle(cleanup: Cleanup, port: number, name: string): Promise<IdleClient> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws?password=x&username=${name}`);
-  cleanup.after(() => socket.terminate());
+  atEnd(cleanup, () => socket.terminate());
   await once(socket, 'open');
   const opened = performance.now();
   const age = (): number => performance.now() - opened;

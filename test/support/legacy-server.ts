@@ -4,8 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { startRoom } from '../../src/demo/room.ts';
+import type { Cleanup } from './cleanup.ts';
 import { type Child, startChild } from './process.ts';
-import type { Cleanup } from './watch.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 

@@ -1,10 +1,10 @@
 /** A real nginx in front of a port, in one process of its own with every file in a temporary folder. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Cleanup } from './cleanup.ts';
 import { freePort } from './free-port.ts';
 import { type Child, startChild, temporaryFolder, untilListening } from './process.ts';
 import { requireProgram } from './requirements.ts';
-import type { Cleanup } from './watch.ts';
 
 export interface Front {
   readonly port: number;

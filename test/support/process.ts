@@ -6,7 +6,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Cleanup, Watch } from './watch.ts';
+import { atEnd, type Cleanup } from './cleanup.ts';
+import { Watch } from './watch.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 /** How long a child may take over an orderly end. */
@@ -114,14 +115,14 @@ export function startChild(
   options: ChildOptions = {},
 ): Child {
   const child = new Child(command, spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options }));
-  cleanup.after(() => child.stop().catch(() => undefined));
+  atEnd(cleanup, () => child.stop().catch(() => undefined));
   return child;
 }
 
 /** An empty folder that goes away with the test. */
 export async function temporaryFolder(cleanup: Cleanup): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'wskp-'));
-  cleanup.after(() => rm(folder, { recursive: true, force: true }));
+  atEnd(cleanup, () => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 

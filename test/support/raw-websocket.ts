@@ -2,12 +2,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { atEnd, type Cleanup } from './cleanup.ts';
 import { buildFrame, FrameParser, type FrameParts, OPCODE, type RawFrame } from './frames.ts';
-import { type Cleanup, Watch } from './watch.ts';
+import { Watch } from './watch.ts';
 
 export interface PeerOptions {
-  /** Answer Pings as a live peer does. Default true. */
-  readonly autoPong?: boolean;
+  /** Which Pings to answer, as a live peer does at its next frame boundary. Default: all. */
+  readonly autoPong?: boolean | ((ping: RawFrame) => boolean);
   /** Keep writing after the other side ended. Default false: the end is answered with an end. */
   readonly allowHalfOpen?: boolean;
 }
@@ -37,14 +38,17 @@ export class RawPeer {
   ended: 'fin' | 'reset' | null = null;
   readonly #parser = new FrameParser();
   readonly #watch = new Watch();
-  readonly #autoPong: boolean;
+  readonly #sent = new FrameParser();
+  readonly #answers: (ping: RawFrame) => boolean;
+  #pongs: Buffer[] = [];
   #read = 0;
 
   constructor(socket: Socket, head: string, role: 'client' | 'server', options: PeerOptions) {
     this.socket = socket;
     this.head = head;
     this.role = role;
-    this.#autoPong = options.autoPong ?? true;
+    const answers = options.autoPong ?? true;
+    this.#answers = typeof answers === 'function' ? answers : () => answers;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('end', () => this.#finish('fin'));
     socket.on('error', () => this.#finish('reset'));
@@ -62,13 +66,22 @@ export class RawPeer {
     return this.#parser.rest;
   }
 
-  send(bytes: Uint8Array): void {
-    this.socket.write(bytes);
+  /** The newest frame sent is not complete. */
+  get midFrame(): boolean {
+    return this.#sent.midFrame;
+  }
+
+  /** Any bytes, parts of a frame too. False: the kernel does not take more, and 'drain' follows. */
+  send(bytes: Uint8Array): boolean {
+    const taken = this.socket.write(bytes);
+    this.#sent.push(Buffer.from(bytes));
+    this.#sendPongs();
+    return taken;
   }
 
   /** Masked as the role demands, unless the parts say otherwise. */
-  sendFrame(parts: FrameParts): void {
-    this.send(this.frame(parts));
+  sendFrame(parts: FrameParts): boolean {
+    return this.send(this.frame(parts));
   }
 
   frame(parts: FrameParts): Buffer {
@@ -127,10 +140,17 @@ export class RawPeer {
     this.chunks.push(chunk);
     for (const frame of this.#parser.push(chunk)) {
       this.frames.push(frame);
-      if (this.#autoPong && frame.opcode === OPCODE.ping && this.socket.writable)
-        this.sendFrame({ opcode: OPCODE.pong, payload: frame.payload });
+      if (frame.opcode === OPCODE.ping && this.#answers(frame))
+        this.#pongs.push(this.frame({ opcode: OPCODE.pong, payload: frame.payload }));
     }
+    this.#sendPongs();
     this.#watch.changed();
+  }
+
+  #sendPongs(): void {
+    if (this.#sent.midFrame || !this.socket.writable) return;
+    for (const pong of this.#pongs) this.socket.write(pong);
+    this.#pongs = [];
   }
 
   #finish(end: 'fin' | 'reset'): void {
@@ -143,7 +163,7 @@ export class RawPeer {
 export async function connectRaw(cleanup: Cleanup, options: ConnectOptions): Promise<RawPeer> {
   const host = options.host ?? '127.0.0.1';
   const socket = connect({ host, port: options.port, allowHalfOpen: options.allowHalfOpen ?? false, noDelay: true });
-  cleanup.after(() => socket.destroy());
+  atEnd(cleanup, () => socket.destroy());
   const lines = [
     `GET ${options.path ?? '/ws?password=x&username=raw'} HTTP/1.1`,
     `Host: ${host}:${options.port}`,
@@ -181,7 +201,7 @@ export async function startRawServer(cleanup: Cleanup, options: ServerOptions = 
   };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  cleanup.after(() => {
+  atEnd(cleanup, () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

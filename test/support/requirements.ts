@@ -11,7 +11,7 @@ const SYSTEM_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/sbin'];
 export const allRequired = process.env['REQUIRE_ALL'] === '1';
 
 /** Full path, or null. */
-export function findProgram(name: ProgramName): string | null {
+function findProgram(name: ProgramName): string | null {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(isExecutable) ?? null;
 }

@@ -7,16 +7,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { allRequired, howToGet, missingPrograms } from './requirements.ts';
 
 const SUMMARY = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms'] as const;
 type Totals = Record<(typeof SUMMARY)[number], number>;
 
-const C8 = createRequire(import.meta.url).resolve('c8/bin/c8.js');
+const C8 = fileURLToPath(import.meta.resolve('c8/bin/c8.js'));
 const CORE = ['--lines=100', '--branches=100', '--functions=100', '--statements=100'];
 const OVERALL = ['--lines=95', '--branches=90', '--functions=95'];
 /** For one file, in milliseconds. */

@@ -1,8 +1,9 @@
 /** Stands between two parties and keeps a copy of what passes, so that a test can read what was on the wire. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { atEnd, type Cleanup } from './cleanup.ts';
 import { FrameParser, type RawFrame } from './frames.ts';
-import { type Cleanup, Watch } from './watch.ts';
+import { Watch } from './watch.ts';
 
 export interface Tap {
   readonly port: number;
@@ -11,7 +12,7 @@ export interface Tap {
   until<T>(probe: () => T | null | undefined | false, what: string): Promise<T>;
 }
 
-export interface TappedConnection {
+interface TappedConnection {
   readonly up: RawFrame[];
   readonly down: RawFrame[];
 }
@@ -29,7 +30,7 @@ export async function startTap(cleanup: Cleanup, targetPort: number): Promise<Ta
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  cleanup.after(() => {
+  atEnd(cleanup, () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

@@ -1,4 +1,5 @@
 /** Waiting for what has not happened yet, without polling: whoever changes the state says so. */
+export type { Cleanup } from './cleanup.ts';
 
 /** For peers on a loaded machine. It only bounds how long a failing test takes. */
 const PATIENCE = 15_000;
@@ -40,9 +41,4 @@ export class Watch {
       look();
     });
   }
-}
-
-/** What a test's context or a `node:test` hook offers: helpers undo there what they started. */
-export interface Cleanup {
-  after(undo: () => unknown): void;
 }
