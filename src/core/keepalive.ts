@@ -98,9 +98,9 @@ export class Keepalive {
     this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#relayedPosition);
   }
 
-  /** A Ping of ours was answered. @param position what `position` was when it was sent */
-  answered(sentAt: number, position: number, now: number): void {
-    this.pongs++;
+  /** A Ping of ours was answered. @param position what `position` was when it was sent @param count how many were by now */
+  answered(sentAt: number, position: number, count: number, now: number): void {
+    this.pongs = count;
     this.rtt = now - sentAt;
     this.#bytesAnswered = Math.max(this.#bytesAnswered, position);
   }

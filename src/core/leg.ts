@@ -1,7 +1,7 @@
 import { closeFrame, pingFrame, type RandomInt32 } from './frame.ts';
 import type { Keepalive } from './keepalive.ts';
 import type { Pieces } from './pieces.ts';
-import type { PingTags } from './ping-tags.ts';
+import type { OutstandingPing, PingTags } from './ping-tags.ts';
 import type { Relay } from './relay.ts';
 import type { Side } from './report.ts';
 
@@ -53,6 +53,8 @@ export class Leg {
 
   readonly #tags: PingTags;
   readonly #random: RandomInt32;
+  /** The newest Ping that had to wait for a frame boundary. */
+  #waiting: OutstandingPing | null = null;
 
   constructor(side: Side, keepalive: Keepalive, relay: Relay, tags: PingTags, out: Pieces, random: RandomInt32) {
     this.side = side;
@@ -76,8 +78,9 @@ export class Leg {
     const { keepalive, relay } = this;
     if (!relay.isWaiting) {
       const [high, low] = [this.#random(), this.#random()];
-      this.#tags.add({ high, low, sentAt: now, position: keepalive.position, quiet: keepalive.quietFor(now) });
-      if (relay.inject(pingFrame(high, low, this.#maskKey()), false, this.out)) this.#notePing();
+      const ping = { high, low, sentAt: now, position: keepalive.position, quiet: keepalive.quietFor(now) };
+      if (relay.inject(pingFrame(high, low, this.#maskKey()), false, this.out)) this.#notePing(ping);
+      else this.#waiting = ping;
     }
     keepalive.pinged(jitter(this.#random), now);
   }
@@ -94,8 +97,8 @@ export class Leg {
       this.flush |= Flush.ownClose;
       return;
     }
-    this.#tags.restamp(this.keepalive.position, now);
-    this.#notePing();
+    this.#notePing({ ...(this.#waiting as OutstandingPing), position: this.keepalive.position, sentAt: now });
+    this.#waiting = null;
   }
 
   /** TCP ends behind what is queued. */
@@ -128,7 +131,9 @@ export class Leg {
     this.relay.stop();
   }
 
-  #notePing(): void {
+  /** It can be answered from now on. */
+  #notePing(ping: OutstandingPing): void {
+    this.#tags.add(ping);
     this.keepalive.pings++;
     this.flush |= Flush.ping;
   }

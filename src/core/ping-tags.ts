@@ -8,9 +8,9 @@ export interface OutstandingPing {
   readonly high: number;
   readonly low: number;
   /** When it went out, in ms. */
-  sentAt: number;
+  readonly sentAt: number;
   /** Bytes that had been sent to that side before it. */
-  position: number;
+  readonly position: number;
   /** How long nothing had passed on that side, either way, before it, in ms. */
   readonly quiet: number;
 }
@@ -26,12 +26,6 @@ export class PingTags {
   add(ping: OutstandingPing): void {
     this.#outstanding.push(ping);
     if (this.#outstanding.length > MAX_OUTSTANDING) this.#outstanding.shift();
-  }
-
-  /** The newest Ping had to wait for a frame boundary and went out just now. */
-  restamp(position: number, now: number): void {
-    const newest = this.#outstanding.at(-1);
-    if (newest !== undefined) Object.assign(newest, { position, sentAt: now });
   }
 
   /**

@@ -39,6 +39,8 @@ export class Relay {
   bytes = 0;
   /** The newest Ping of ours that was answered; the reader of `Seen.ownPong` takes it away. */
   answered: OutstandingPing | null = null;
+  /** Pongs swallowed so far. */
+  ownPongs = 0;
   broken: Broken | null = null;
   /** Walk on, but pass nothing. */
   discarding = false;
@@ -138,10 +140,11 @@ export class Relay {
   #pushAroundPending(pending: Uint8Array, chunk: Uint8Array, now: number, out: Pieces): number {
     const boundary = this.scanner.remaining;
     let seen = this.#walk(chunk.subarray(0, boundary), now, out);
-    // A Close or a limit that was met on the way leaves no place for it.
-    if (this.#closed || this.broken !== null) return seen | this.push(chunk.subarray(boundary), now, out);
-    this.#releasePending(pending, out);
-    seen |= Seen.injected;
+    // What has ended there may leave no place for it.
+    if (this.#pending !== null) {
+      this.#releasePending(pending, out);
+      seen |= Seen.injected;
+    }
     return boundary === chunk.length ? seen : seen | this.push(chunk.subarray(boundary), now, out);
   }
 
@@ -186,6 +189,7 @@ export class Relay {
     const answered = this.#tags.take(chunk, payload, maskKey);
     if (answered === null) return false;
     this.answered = answered;
+    this.ownPongs++;
     this.scanner.watching = this.#tags.size > 0;
     return true;
   }
@@ -195,6 +199,8 @@ export class Relay {
       case Stop.exhausted:
         return Seen.nothing;
       case Stop.ping:
+        // The peer may answer only the newest of two Pings, so ours is not sent right behind it (RFC 6455 section 5.5.3).
+        if (!this.#pendingIsLast) this.#pending = null;
         return Seen.ping | this.#spend(now);
       case Stop.pong:
         return this.#notePong(now);

@@ -213,7 +213,7 @@ export class Tunnel {
   #afterOwnPong(from: Leg, to: Leg, now: number): void {
     const ping = to.relay.answered as OutstandingPing;
     to.relay.answered = null;
-    from.keepalive.answered(ping.sentAt, ping.position, now);
+    from.keepalive.answered(ping.sentAt, ping.position, to.relay.ownPongs, now);
     this.#context.answered(from.side, ping, now);
   }
 
