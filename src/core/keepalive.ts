@@ -5,8 +5,8 @@ const DRAIN_BYTES_PER_MS = 65_536 / 1000;
 /** Kernels and proxies in front buffer no more than this before a slow reader, in bytes. */
 const MAX_BUFFERED = 16 * 1024 * 1024;
 
-/** A Close may stay unanswered for this long even where Pings are not judged, in ms. */
-const MAX_CLOSE_TIMEOUT = 60_000;
+/** A Close may stay unanswered for this long where Pings are not judged, in ms. */
+const CLOSE_TIMEOUT = 60_000;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -31,7 +31,13 @@ export class Keepalive {
   #jitter: number;
   /** When the newest relayed Ping passed; `-Infinity` once it was answered. */
   #relayedPing = Number.NEGATIVE_INFINITY;
-  #relayedPosition = 0;
+  #relayedPings = 0;
+  #relayedPongs = 0;
+  /** Pongs that nobody can have asked for. */
+  #unasked = 0;
+  /** Number of the Ping whose answer will tell how much was read, and what `position` was before it; 0: none. */
+  #probe = 0;
+  #probePosition = 0;
 
   /** Since when an answer is awaited: the flush of the oldest unanswered Ping. */
   #askedAt = NEVER;
@@ -79,23 +85,30 @@ export class Keepalive {
     this.#bytesSent += bytes;
   }
 
-  /** A Ping of ours went out or waits for a frame boundary. @param jitter for the one after it, 0 to 0.1 */
+  /** A Ping of ours is due: it goes out or waits for a frame boundary. @param jitter for the one after it, 0 to 0.1 */
   pinged(jitter: number, now: number): void {
     this.#pinged = now;
     this.#jitter = jitter;
   }
 
-  /** An application's own Ping passed towards this side. */
-  relayedPing(now: number): void {
-    this.#relayedPing = now;
-    this.#relayedPosition = this.#bytesSent;
+  /** A Ping of ours goes out. */
+  sentPing(): void {
+    this.pings++;
+    this.#ask();
   }
 
-  /** An application's Pong came back. */
-  relayedPong(): void {
-    if (this.#relayedPing === Number.NEGATIVE_INFINITY) return;
+  /** An application's own Ping passed towards this side. @param count how many have by now */
+  relayedPing(count: number, now: number): void {
+    this.#relayedPing = now;
+    this.#relayedPings = count;
+    this.#ask();
+  }
+
+  /** A Pong that is not ours came back. @param count how many have by now */
+  relayedPong(count: number): void {
     this.#relayedPing = Number.NEGATIVE_INFINITY;
-    this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#relayedPosition);
+    this.#relayedPongs = count;
+    this.#noteAnswer();
   }
 
   /** A Ping of ours was answered. @param position what `position` was when it was sent @param count how many were by now */
@@ -103,6 +116,7 @@ export class Keepalive {
     this.pongs = count;
     this.rtt = now - sentAt;
     this.#bytesAnswered = Math.max(this.#bytesAnswered, position);
+    this.#noteAnswer();
   }
 
   /** A Ping was handed to the kernel: from now on an answer is awaited. */
@@ -170,9 +184,25 @@ export class Keepalive {
 
   /** When the side is dead for whatever reason; `Infinity`: not for now. To be acted on after everything that has arrived was read. */
   judgementDue(): number {
-    const timeout = this.#closing ? Math.min(this.settings.timeout, MAX_CLOSE_TIMEOUT) : this.settings.timeout;
+    const isJudged = this.settings.timeout !== NEVER || !this.#closing;
+    const timeout = isJudged ? this.settings.timeout : CLOSE_TIMEOUT;
     const answer = this.#reading ? this.#askedAt + timeout + this.#allowance : NEVER;
     return Math.min(answer, this.stallDue());
+  }
+
+  #ask(): void {
+    if (this.#probe !== 0) return;
+    this.#probe = this.pings + this.#relayedPings;
+    this.#probePosition = this.#bytesSent;
+  }
+
+  /** A Pong need not say which Ping it answers, but the n-th one answers the n-th Ping or a later one. */
+  #noteAnswer(): void {
+    const answers = this.pongs + this.#relayedPongs;
+    this.#unasked = Math.max(this.#unasked, answers - this.pings - this.#relayedPings);
+    if (answers - this.#unasked >= this.#probe)
+      this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#probePosition);
+    if (this.#bytesAnswered >= this.#probePosition) this.#probe = 0;
   }
 
   /** Invariant 7: what was sent but not known to be read gets the time that a slow peer needs to drain it. */

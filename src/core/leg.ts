@@ -134,7 +134,7 @@ export class Leg {
   /** It can be answered from now on. */
   #notePing(ping: OutstandingPing): void {
     this.#tags.add(ping);
-    this.keepalive.pings++;
+    this.keepalive.sentPing();
     this.flush |= Flush.ping;
   }
 

@@ -39,7 +39,9 @@ export class Relay {
   bytes = 0;
   /** The newest Ping of ours that was answered; the reader of `Seen.ownPong` takes it away. */
   answered: OutstandingPing | null = null;
-  /** Pongs swallowed so far. */
+  /** Pings and Pongs passed so far, and Pongs swallowed. */
+  pings = 0;
+  pongs = 0;
   ownPongs = 0;
   broken: Broken | null = null;
   /** Walk on, but pass nothing. */
@@ -201,6 +203,7 @@ export class Relay {
       case Stop.ping:
         // The peer may answer only the newest of two Pings, so ours is not sent right behind it (RFC 6455 section 5.5.3).
         if (!this.#pendingIsLast) this.#pending = null;
+        this.pings++;
         return Seen.ping | this.#spend(now);
       case Stop.pong:
         return this.#notePong(now);
@@ -216,6 +219,7 @@ export class Relay {
   }
 
   #notePong(now: number): number {
+    this.pongs++;
     return Seen.pong | this.#spend(now);
   }
 

@@ -201,10 +201,10 @@ export class Tunnel {
   #react(from: Leg, to: Leg, seen: number, now: number): void {
     if ((seen & Seen.injected) !== 0) to.afterInjection(now);
     if ((seen & Seen.ping) !== 0) {
-      to.keepalive.relayedPing(now);
+      to.keepalive.relayedPing(to.relay.pings, now);
       to.flush |= Flush.ping;
     }
-    if ((seen & Seen.pong) !== 0) from.keepalive.relayedPong();
+    if ((seen & Seen.pong) !== 0) from.keepalive.relayedPong(to.relay.pongs);
     if ((seen & Seen.ownPong) !== 0) this.#afterOwnPong(from, to, now);
     if ((seen & Seen.close) !== 0) this.#afterClose(from, to, now);
     if ((seen & Seen.broken) !== 0) this.#afterLimit(from, to, now);
