@@ -97,7 +97,7 @@ export class Tunnel {
       if (leg === this.#secondClose) this.#afterBothCloses(now);
       else if (this.#secondClose === null) leg.keepalive.flushedClose(now);
     }
-    if ((marks & Flush.ownClose) !== 0 && leg.state === 'answering') leg.until = now + LINGER;
+    if ((marks & (Flush.close | Flush.ownClose)) !== 0 && leg.state === 'answering') this.#awaitAnswer(leg, now);
   }
 
   /** A side has ended its direction of TCP. */
@@ -121,7 +121,7 @@ export class Tunnel {
     this.#decide({ initiator: side, cause: 'abrupt_end', reset: true }, now);
     leg.ended = true;
     leg.lost();
-    if (side === 'client') this.upstream.finish();
+    if (side === 'client') this.#finishUnlessClosing(this.upstream);
     else this.#afterUpstreamEnd(now);
   }
 
@@ -242,7 +242,7 @@ export class Tunnel {
     const why = to.relay.broken as Broken;
     const code = from === this.client ? LIMIT_CODE[why] : 1011;
     this.#decide({ initiator: from.side, cause: why, code, reason: LIMIT_REASON[why] }, now);
-    if (from === this.client) this.upstream.finish();
+    if (from === this.client || this.upstream.state === 'answering') this.#finishUnlessClosing(this.upstream);
     else this.upstream.reset();
     this.#closeOrFinishClient(code, LIMIT_REASON[why]);
   }
@@ -252,7 +252,7 @@ export class Tunnel {
     if (client.state === 'open' && upstream.ended) client.finish();
     else if (client.state === 'open') client.until = Math.min(client.until, now + LINGER);
     // Once Closes went both ways the upstream may end by itself.
-    if (this.#secondClose === null) upstream.finish();
+    if (this.#secondClose === null) this.#finishUnlessClosing(upstream);
   }
 
   #afterUpstreamEnd(now: number): void {
@@ -261,7 +261,7 @@ export class Tunnel {
     if (client.state === 'open') {
       if (isClosing || client.ended) client.finish();
       else this.#closeOrFinishClient(1011, 'upstream ended without a Close frame');
-    }
+    } else this.#finishUnlessClosing(client);
     // A server that sent its Close and its TCP end at once can still take the client's Close.
     const awaitsClose = upstream.hasClosed && !client.hasClosed && !client.ended && upstream.state === 'open';
     if (awaitsClose) upstream.until = now + LINGER;
@@ -280,6 +280,17 @@ export class Tunnel {
     if (client.state !== 'open') return;
     if (client.relay.canInject && !client.ended) client.sendClose(code, reason);
     else client.finish();
+  }
+
+  /** TCP ends behind what is queued. A side with a Close of ours is given time for its answer: an early end makes it lose the code. */
+  #finishUnlessClosing(leg: Leg): void {
+    if (leg.state !== 'answering' || !leg.relay.closed) leg.finish();
+  }
+
+  /** A Close of ours is with the kernel. */
+  #awaitAnswer(leg: Leg, now: number): void {
+    if (leg.hasClosed) leg.finish();
+    else leg.until = now + LINGER;
   }
 
   /** Pings go on until anything has begun to end the connection. */
@@ -301,7 +312,7 @@ export class Tunnel {
     if (leg === this.client) {
       this.#decide({ initiator: 'client', cause }, now);
       this.client.reset();
-      this.upstream.finish();
+      this.#finishUnlessClosing(this.upstream);
       return;
     }
     const reason = cause === 'stall' ? 'upstream takes no data' : 'upstream does not answer';
