@@ -13,29 +13,12 @@ export class Pieces {
     this.#list[this.#count++] = bytes;
   }
 
-  /** Hands every piece to `write` and forgets it. */
-  drain(write: (bytes: Uint8Array) => void): void {
-    for (let i = 0; i < this.#count; i++) {
-      write(this.#list[i] as Uint8Array);
-      this.#list[i] = undefined;
-    }
-    this.#count = 0;
+  at(index: number): Uint8Array {
+    return this.#list[index] as Uint8Array;
   }
 
-  /** The only piece, or all of them put together, and forgets them. */
-  take(): Uint8Array {
-    let length = 0;
-    const all: Uint8Array[] = [];
-    this.drain((bytes) => {
-      length += bytes.length;
-      all.push(bytes);
-    });
-    const joined = new Uint8Array(length);
-    let at = 0;
-    for (const bytes of all) {
-      joined.set(bytes, at);
-      at += bytes.length;
-    }
-    return joined;
+  clear(): void {
+    for (let i = 0; i < this.#count; i++) this.#list[i] = undefined;
+    this.#count = 0;
   }
 }

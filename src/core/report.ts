@@ -64,6 +64,8 @@ export interface CloseFacts {
 }
 
 export interface CloseReport extends ConnectionInfo, CloseFacts {
+  /** When the reason for its end became known, in ms on the monotonic clock. */
+  readonly endedAt: number;
   readonly durationMs: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
@@ -106,4 +108,12 @@ export interface Observer {
   upgradeFailed(failure: UpgradeFailure): void;
   /** A plain HTTP request was answered (`status`), or its client left before (`499`). */
   httpRequest(route: string, status: number): void;
+}
+
+/** What happens on open connections, rarely enough to be told one by one. */
+export interface TrafficObserver {
+  /** An injected Ping was answered. @param quietMs how long nothing had passed on that side before the Ping */
+  ponged(info: ConnectionInfo, side: Side, rttMs: number, quietMs: number): void;
+  /** Traffic came back after a gap that the front would have cut, had there been no Pings. */
+  bridged(info: ConnectionInfo, gapMs: number): void;
 }

@@ -1,0 +1,260 @@
+import type { Socket } from 'node:net';
+import type { RandomInt32 } from '../core/frame.ts';
+import type { Pieces } from '../core/pieces.ts';
+import type { OutstandingPing } from '../core/ping-tags.ts';
+import type { CloseFacts, CloseReport, ConnectionInfo, Log, Observer, Side, TrafficObserver } from '../core/report.ts';
+import type { KeepaliveSettings } from '../core/settings.ts';
+import { Tunnel } from '../core/tunnel.ts';
+import type { TunnelContext, TunnelOptions } from '../core/tunnel-options.ts';
+import type { Clock } from './clock.ts';
+import type { ChunkReader } from './dial.ts';
+import { Endpoint, type EndpointOwner, flushedBytes } from './endpoint.ts';
+import type { Registry } from './registry.ts';
+import type { Scheduled, Scheduler } from './scheduler.ts';
+
+/** What all connections share. */
+export interface ConnectionDeps {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly registry: Registry;
+  readonly observer: Pick<Observer, 'opened' | 'closed'> & TrafficObserver;
+  readonly log: Log;
+  readonly random: RandomInt32;
+  /** On the way to the sockets; empty between two events. */
+  readonly toClient: Pieces;
+  readonly toUpstream: Pieces;
+  /** How many bytes may wait for one side before the other is no longer read. */
+  readonly buffer: number;
+}
+
+/** The two sockets of a connection. */
+export interface ConnectionSockets {
+  readonly client: Socket;
+  /** What the client sent before its 101. */
+  readonly clientHead: Buffer;
+  readonly upstream: Socket;
+  /** Where chunks of the upstream come from. */
+  readonly reader: ChunkReader;
+  /** What the upstream sent behind its 101. */
+  readonly upstreamRest: Buffer;
+}
+
+/** The pump of one tunnel: feeds it from two sockets, writes what comes out, carries out its wishes, keeps its deadline. */
+export class Connection implements EndpointOwner, Scheduled, TunnelContext {
+  readonly info: ConnectionInfo;
+  readonly tunnel: Tunnel;
+  readonly openedAt: number;
+  readonly random: RandomInt32;
+  readonly toClient: Pieces;
+  readonly toUpstream: Pieces;
+  deadline = Number.POSITIVE_INFINITY;
+  slot = -1;
+
+  readonly #deps: ConnectionDeps;
+  readonly #client: Endpoint;
+  readonly #upstream: Endpoint;
+  readonly #reader: ChunkReader;
+  readonly #forget: () => void;
+  #isOver = false;
+
+  constructor(deps: ConnectionDeps, info: ConnectionInfo, sockets: ConnectionSockets, options: TunnelOptions) {
+    this.#deps = deps;
+    this.info = info;
+    this.random = deps.random;
+    this.toClient = deps.toClient;
+    this.toUpstream = deps.toUpstream;
+    this.openedAt = deps.clock.now();
+    this.tunnel = new Tunnel(options, this, this.openedAt);
+    this.#client = new Endpoint(this, this.tunnel.client, sockets.client);
+    this.#upstream = new Endpoint(this, this.tunnel.upstream, sockets.upstream);
+    this.#reader = sockets.reader;
+    this.#forget = deps.registry.add(this);
+    deps.observer.opened(info);
+  }
+
+  /** Passes on what came during the handshake, and reads on. */
+  start(sockets: ConnectionSockets): void {
+    const { client, clientHead, upstream, upstreamRest, reader } = sockets;
+    reader.onChunk = this.#onUpstreamChunk;
+    if (upstreamRest.length > 0) this.onChunk(this.#upstream, upstreamRest);
+    if (clientHead.length > 0) this.onChunk(this.#client, clientHead);
+    this.#client.readData();
+    if (!this.#client.isPaused) client.resume();
+    if (!this.#upstream.isPaused) upstream.resume();
+    // A socket that was lost in between has told nobody.
+    for (const endpoint of [this.#client, this.#upstream]) if (endpoint.socket.destroyed) this.onClose(endpoint);
+    this.#deps.scheduler.update(this);
+  }
+
+  configure(settings: KeepaliveSettings): void {
+    this.tunnel.configure(settings);
+    this.#deps.scheduler.update(this);
+  }
+
+  /** The proxy stops: a Close with this code both ways. */
+  drain(code: number, reason: string): void {
+    const now = this.#deps.clock.now();
+    this.tunnel.drain(code, reason, now);
+    this.#pump(now);
+  }
+
+  /** No more time: both sides end behind what is queued. */
+  finish(): void {
+    this.tunnel.finish();
+    this.#pump(this.#deps.clock.now());
+  }
+
+  /** Both sockets are destroyed at once. */
+  destroy(): void {
+    this.#client.socket.destroy();
+    this.#upstream.socket.destroy();
+  }
+
+  onChunk(from: Endpoint, chunk: Uint8Array): void {
+    const now = this.#deps.clock.now();
+    const to = from === this.#client ? this.#upstream : this.#client;
+    try {
+      this.tunnel.receive(from.leg.side, chunk, now);
+    } catch (error) {
+      this.#deps.log.error({ err: error, id: this.info.id }, 'internal error, connection closed');
+      this.tunnel.fail(now);
+    }
+    this.#write(to, now);
+    if (to.hasQueue) this.#afterBacklog(from, to);
+    // Until something ends the connection, nothing but the other side's bytes can come of a chunk.
+    if (this.tunnel.facts !== null) this.#pump(now);
+  }
+
+  onFlushed(endpoint: Endpoint, marks: number): void {
+    const now = this.#deps.clock.now();
+    this.tunnel.flushed(endpoint.leg.side, marks, now);
+    this.#pump(now);
+  }
+
+  onDrain(endpoint: Endpoint): void {
+    endpoint.hasQueue = false;
+    endpoint.leg.keepalive.drained();
+    this.#other(endpoint).resume(this.#deps.clock.now());
+  }
+
+  onEnd(endpoint: Endpoint): void {
+    const now = this.#deps.clock.now();
+    this.tunnel.end(endpoint.leg.side, now);
+    this.#pump(now);
+  }
+
+  onFinish(endpoint: Endpoint): void {
+    const now = this.#deps.clock.now();
+    this.tunnel.finished(endpoint.leg.side, now);
+    this.#pump(now);
+  }
+
+  onClose(endpoint: Endpoint): void {
+    const now = this.#deps.clock.now();
+    this.tunnel.reset(endpoint.leg.side, now);
+    this.#pump(now);
+  }
+
+  answered(side: Side, ping: OutstandingPing, now: number): void {
+    this.#deps.observer.ponged(this.info, side, now - ping.sentAt, ping.quiet);
+  }
+
+  bridged(gap: number): void {
+    this.#deps.observer.bridged(this.info, gap);
+  }
+
+  nextDeadline(): number {
+    return this.tunnel.nextDeadline();
+  }
+
+  handleTimer(now: number): boolean {
+    const needsJudgement = this.tunnel.handleTimer(now);
+    this.#write(this.#client, now);
+    this.#write(this.#upstream, now);
+    return needsJudgement;
+  }
+
+  judge(now: number): void {
+    this.#noteProgress(this.#client, now);
+    this.#noteProgress(this.#upstream, now);
+    this.tunnel.judge(now);
+    this.#pump(now);
+  }
+
+  refresh(now: number): void {
+    this.tunnel.refresh(now);
+  }
+
+  readonly #onUpstreamChunk = (chunk: Buffer): boolean => {
+    this.onChunk(this.#upstream, chunk);
+    if (this.#client.hasQueue) this.#reader.keep();
+    return !this.#upstream.isPaused;
+  };
+
+  #other(endpoint: Endpoint): Endpoint {
+    return endpoint === this.#client ? this.#upstream : this.#client;
+  }
+
+  #write(endpoint: Endpoint, now: number): void {
+    if (endpoint.leg.out.count === 0) return;
+    const bytes = endpoint.write();
+    this.tunnel.wrote(endpoint.leg.side, bytes, now);
+    if (endpoint.hasQueue) endpoint.leg.keepalive.queueing(flushedBytes(endpoint.socket), now);
+    else endpoint.leg.keepalive.drained();
+  }
+
+  /** What was passed on did not go out whole. */
+  #afterBacklog(from: Endpoint, to: Endpoint): void {
+    const { socket } = to;
+    // Without `drain` to come nobody would read on.
+    if (socket.writableLength >= this.#deps.buffer && socket.writableNeedDrain && !to.leg.relay.discarding)
+      from.pause();
+    this.#deps.scheduler.update(this);
+  }
+
+  /** After anything that may have ended a side. */
+  #pump(now: number): void {
+    for (const endpoint of [this.#client, this.#upstream]) {
+      this.#write(endpoint, now);
+      endpoint.grant();
+      // What is discarded need not wait.
+      if (endpoint.leg.relay.discarding) this.#other(endpoint).resume(now);
+    }
+    if (this.tunnel.isOver) this.#end();
+    else this.#deps.scheduler.update(this);
+  }
+
+  #noteProgress(endpoint: Endpoint, now: number): void {
+    const { socket, leg } = endpoint;
+    if (socket.writableLength === 0) leg.keepalive.drained();
+    else leg.keepalive.progressed(flushedBytes(socket), now);
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#deps.scheduler.remove(this);
+    this.#forget();
+    this.#deps.observer.closed(this.#report(this.tunnel.facts as CloseFacts));
+  }
+
+  #report(facts: CloseFacts): CloseReport {
+    const { client, upstream, decidedAt, idleAtEnd } = this.tunnel;
+    return {
+      ...this.info,
+      ...facts,
+      endedAt: decidedAt,
+      durationMs: decidedAt - this.openedAt,
+      bytesUp: upstream.relay.bytes,
+      bytesDown: client.relay.bytes,
+      framesUp: upstream.relay.scanner.frames,
+      framesDown: client.relay.scanner.frames,
+      pingsClient: client.keepalive.pings,
+      pingsUpstream: upstream.keepalive.pings,
+      pongsClient: client.keepalive.pongs,
+      pongsUpstream: upstream.keepalive.pongs,
+      rttMs: client.keepalive.rtt < 0 ? null : client.keepalive.rtt,
+      idleMs: idleAtEnd,
+    };
+  }
+}

@@ -1,0 +1,141 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { Flush, type Leg } from '../core/leg.ts';
+
+/** What an endpoint tells its connection. */
+export interface EndpointOwner {
+  onChunk(from: Endpoint, chunk: Uint8Array): void;
+  onFlushed(endpoint: Endpoint, marks: number): void;
+  onDrain(endpoint: Endpoint): void;
+  onEnd(endpoint: Endpoint): void;
+  onFinish(endpoint: Endpoint): void;
+  onClose(endpoint: Endpoint): void;
+}
+
+/** As in ws: the listeners are shared by all sockets, and find their endpoint on the socket. */
+const kEndpoint = Symbol('endpoint');
+
+interface EndpointSocket extends Socket {
+  [kEndpoint]: Endpoint;
+}
+
+/** A socket of a tunnel, and the leg that says what goes out to it. */
+export class Endpoint {
+  readonly owner: EndpointOwner;
+  readonly leg: Leg;
+  readonly socket: Socket;
+  /** Reading was stopped, because what it brings cannot be passed on yet. */
+  isPaused = false;
+  /** The newest write did not go out whole. */
+  hasQueue = false;
+
+  constructor(owner: EndpointOwner, leg: Leg, socket: Socket) {
+    this.owner = owner;
+    this.leg = leg;
+    this.socket = socket;
+    (socket as EndpointSocket)[kEndpoint] = this;
+    socket.on('drain', socketOnDrain);
+    socket.on('end', socketOnEnd);
+    socket.on('finish', socketOnFinish);
+    socket.on('error', socketOnError);
+    socket.on('close', socketOnClose);
+  }
+
+  /** Reads through `data` events; a socket with `onread` needs none. */
+  readData(): void {
+    this.socket.on('data', socketOnData);
+  }
+
+  /** Writes what `leg.out` holds. @returns how many bytes that were */
+  write(): number {
+    const { leg, socket } = this;
+    const { out } = leg;
+    const last = out.count - 1;
+    let bytes = 0;
+    if (last > 0) socket.cork();
+    for (let i = 0; i <= last; i++) {
+      const piece = out.at(i);
+      bytes += piece.length;
+      if (i === last && leg.flush !== Flush.nothing) socket.write(piece, this.#whenFlushed(leg.flush));
+      else socket.write(piece);
+    }
+    if (last > 0) socket.uncork();
+    out.clear();
+    leg.flush = Flush.nothing;
+    this.hasQueue = socket.writableLength > 0;
+    return bytes;
+  }
+
+  /** Carries out what the leg wishes. */
+  grant(): void {
+    const { leg, socket } = this;
+    const { wish } = leg;
+    leg.wish = 'none';
+    if (wish === 'end') socket.end();
+    else if (wish === 'reset' && !(socket instanceof TLSSocket)) resetSocket(socket);
+    else if (wish !== 'none') socket.destroy();
+  }
+
+  pause(): void {
+    if (this.isPaused) return;
+    this.isPaused = true;
+    this.socket.pause();
+    this.leg.keepalive.paused();
+  }
+
+  resume(now: number): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    this.leg.keepalive.resumed(now);
+    this.socket.resume();
+  }
+
+  #whenFlushed(marks: number): (error?: Error | null) => void {
+    return (error) => {
+      if (!error) this.owner.onFlushed(this, marks);
+    };
+  }
+}
+
+/** Bytes that the kernel has taken. Node's own figure also counts what a write has handed to libuv but not to the kernel. */
+export function flushedBytes(socket: Socket): number {
+  const handle = (socket as Socket & { _handle?: { bytesWritten?: number; writeQueueSize?: number } | null })._handle;
+  if (handle?.bytesWritten !== undefined && handle.writeQueueSize !== undefined) {
+    return handle.bytesWritten - handle.writeQueueSize;
+  }
+  return socket.bytesWritten - socket.writableLength;
+}
+
+/** A reset exists for TCP alone; a unix socket is closed. */
+function resetSocket(socket: Socket): void {
+  if (socket.remoteFamily === undefined) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
+function socketOnData(this: Socket, chunk: Buffer): void {
+  const endpoint = (this as EndpointSocket)[kEndpoint];
+  endpoint.owner.onChunk(endpoint, chunk);
+}
+
+function socketOnDrain(this: Socket): void {
+  const endpoint = (this as EndpointSocket)[kEndpoint];
+  endpoint.owner.onDrain(endpoint);
+}
+
+function socketOnEnd(this: Socket): void {
+  const endpoint = (this as EndpointSocket)[kEndpoint];
+  endpoint.owner.onEnd(endpoint);
+}
+
+function socketOnFinish(this: Socket): void {
+  const endpoint = (this as EndpointSocket)[kEndpoint];
+  endpoint.owner.onFinish(endpoint);
+}
+
+/** `close` follows every error and says all that matters. */
+function socketOnError(): void {}
+
+function socketOnClose(this: Socket): void {
+  const endpoint = (this as EndpointSocket)[kEndpoint];
+  endpoint.owner.onClose(endpoint);
+}

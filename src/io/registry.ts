@@ -1,0 +1,39 @@
+import type { KeepaliveSettings } from '../core/settings.ts';
+import type { Connection } from './connection.ts';
+
+/** All open connections. */
+export class Registry {
+  readonly #connections = new Set<Connection>();
+  readonly #whenEmpty: (() => void)[] = [];
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  [Symbol.iterator](): Iterator<Connection> {
+    return this.#connections.values();
+  }
+
+  /** @returns what takes it out again */
+  add(connection: Connection): () => void {
+    this.#connections.add(connection);
+    return () => {
+      this.#connections.delete(connection);
+      if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
+    };
+  }
+
+  /** Resolves as soon as no connection is left. */
+  empty(): Promise<void> {
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+
+  /** Gives open connections the keepalive settings of their routes. */
+  configure(settingsOf: (route: string) => KeepaliveSettings | undefined): void {
+    for (const connection of this.#connections) {
+      const settings = settingsOf(connection.info.route);
+      if (settings !== undefined) connection.configure(settings);
+    }
+  }
+}
