@@ -12,7 +12,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Address, Settings, UpstreamTarget } from '../core/settings.ts';
 import { after } from './limit-timer.ts';
 
-export class DialError extends Error {
+class DialError extends Error {
   readonly code = 'ERR_CONNECT_TIMEOUT';
 
   constructor(limit: number) {
