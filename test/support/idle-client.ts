@@ -8,7 +8,7 @@ export interface IdleClient {
   readonly socket: WebSocket;
   readonly messages: readonly string[];
   pings: number;
-  /** Milliseconds since the handshake at which it was closed, or null. */
+  /** Milliseconds after it dialled at which it was closed, or null. */
   closedAfter: number | null;
   say(content: string): void;
   /** Resolves when somebody said so in the room. */
@@ -20,11 +20,11 @@ export interface IdleClient {
 }
 
 export async function connectIdle(cleanup: Cleanup, port: number, name: string): Promise<IdleClient> {
+  const dialled = performance.now();
   const socket = new WebSocket(`ws://127.0.0.1:${port}/ws?password=x&username=${name}`);
   atEnd(cleanup, () => socket.terminate());
   await once(socket, 'open');
-  const opened = performance.now();
-  const age = (): number => performance.now() - opened;
+  const age = (): number => performance.now() - dialled;
   const watch = new Watch();
   const messages: string[] = [];
   const client: IdleClient = {
