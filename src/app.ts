@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Pieces } from './core/pieces.ts';
 import { redactTarget } from './core/redact.ts';
-import type { Log, Observer, TrafficObserver } from './core/report.ts';
+import type { ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
 import { selectRoute } from './core/route.ts';
 import type { Address, Settings } from './core/settings.ts';
 import { type Clock, systemClock } from './io/clock.ts';
@@ -89,6 +89,20 @@ export class App {
     await Promise.all([...closed, this.registry.empty()]);
     stop();
     this.#forwarder.close();
+  }
+
+  /** What open connections have moved so far, for metrics. */
+  *openConnections(): Iterable<ConnectionTotals & { readonly route: string }> {
+    for (const connection of this.registry) yield { route: connection.info.route, ...connection.totals() };
+  }
+
+  /** The ping intervals in force, in ms: those of the routes, and of connections that differ. */
+  *pingIntervals(): Iterable<{ readonly route: string; readonly intervalMs: number }> {
+    for (const { name, keepalive } of this.#settings.routes)
+      yield { route: name, intervalMs: keepalive.client.interval };
+    for (const { info, tunnel } of this.registry) {
+      yield { route: info.route, intervalMs: tunnel.client.keepalive.settings.interval };
+    }
   }
 
   #cut(): void {

@@ -51,6 +51,7 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const metrics = createMetrics({ version: version(), commit: '' });
   const observer = createObserver({ log, metrics, timing: systemClock, isAdaptive: () => false });
   const app = new App({ settings, log, observer });
+  metrics.attach(app);
   stopOnSignals(log, async () => {
     await app.close();
     observer.flush();

@@ -63,10 +63,8 @@ export interface CloseFacts {
   readonly reset: boolean;
 }
 
-export interface CloseReport extends ConnectionInfo, CloseFacts {
-  /** When the reason for its end became known, in ms on the monotonic clock. */
-  readonly endedAt: number;
-  readonly durationMs: number;
+/** What a connection has moved so far. Up is from the client to the upstream; what the proxy injects or swallows counts apart. */
+export interface ConnectionTotals {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly framesUp: number;
@@ -75,6 +73,17 @@ export interface CloseReport extends ConnectionInfo, CloseFacts {
   readonly pingsUpstream: number;
   readonly pongsClient: number;
   readonly pongsUpstream: number;
+  /** Frames that broke a rule of RFC 6455 and were passed on all the same: the endpoint judges. */
+  readonly violationsUp: number;
+  readonly violationsDown: number;
+}
+
+export interface CloseReport extends ConnectionInfo, CloseFacts, ConnectionTotals {
+  /** When the reason for its end became known, in ms on the monotonic clock. */
+  readonly endedAt: number;
+  readonly durationMs: number;
+  /** The newest rule that was broken, in words; null when none was. */
+  readonly violation: string | null;
   /** Newest round trip to the client measured by a Ping, null when none was answered. */
   readonly rttMs: number | null;
   /** How long nothing at all had passed on the client side, either way, when it ended. */

@@ -2,7 +2,16 @@ import type { Socket } from 'node:net';
 import type { RandomInt32 } from '../core/frame.ts';
 import type { Pieces } from '../core/pieces.ts';
 import type { OutstandingPing } from '../core/ping-tags.ts';
-import type { CloseFacts, CloseReport, ConnectionInfo, Log, Observer, Side, TrafficObserver } from '../core/report.ts';
+import type {
+  CloseFacts,
+  CloseReport,
+  ConnectionInfo,
+  ConnectionTotals,
+  Log,
+  Observer,
+  Side,
+  TrafficObserver,
+} from '../core/report.ts';
 import type { KeepaliveSettings } from '../core/settings.ts';
 import { Tunnel } from '../core/tunnel.ts';
 import type { TunnelContext, TunnelOptions } from '../core/tunnel-options.ts';
@@ -89,6 +98,23 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   configure(settings: KeepaliveSettings): void {
     this.tunnel.configure(settings);
     this.#deps.scheduler.update(this);
+  }
+
+  totals(): ConnectionTotals {
+    const { client, upstream } = this.tunnel;
+    const [up, down] = [upstream.relay, client.relay];
+    return {
+      bytesUp: up.bytes,
+      bytesDown: down.bytes,
+      framesUp: up.scanner.frames,
+      framesDown: down.scanner.frames,
+      pingsClient: client.keepalive.pings,
+      pingsUpstream: upstream.keepalive.pings,
+      pongsClient: client.keepalive.pongs,
+      pongsUpstream: upstream.keepalive.pongs,
+      violationsUp: up.scanner.violations,
+      violationsDown: down.scanner.violations,
+    };
   }
 
   /** The proxy stops: a Close with this code both ways. */
@@ -240,20 +266,15 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
 
   #report(facts: CloseFacts): CloseReport {
     const { client, upstream, decidedAt, idleAtEnd } = this.tunnel;
+    const { rtt } = client.keepalive;
     return {
       ...this.info,
       ...facts,
+      ...this.totals(),
       endedAt: decidedAt,
       durationMs: decidedAt - this.openedAt,
-      bytesUp: upstream.relay.bytes,
-      bytesDown: client.relay.bytes,
-      framesUp: upstream.relay.scanner.frames,
-      framesDown: client.relay.scanner.frames,
-      pingsClient: client.keepalive.pings,
-      pingsUpstream: upstream.keepalive.pings,
-      pongsClient: client.keepalive.pongs,
-      pongsUpstream: upstream.keepalive.pongs,
-      rttMs: client.keepalive.rtt < 0 ? null : client.keepalive.rtt,
+      violation: upstream.relay.scanner.lastViolation ?? client.relay.scanner.lastViolation,
+      rttMs: rtt < 0 ? null : rtt,
       idleMs: idleAtEnd,
     };
   }

@@ -8,7 +8,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CloseCause, CloseReport, Initiator, Side, UpgradeFailureReason } from '../core/report.ts';
 import { RouteTotals } from './route-totals.ts';
-import type { ConnectionTotals, Counted } from './route-totals.ts';
+import type { RouteShare, Counted } from './route-totals.ts';
 
 const PREFIX = 'ws_keepalive_';
 const DURATION_BUCKETS = [1, 5, 15, 30, 60, 300, 900, 3_600, 14_400, 43_200, 86_400];
@@ -19,7 +19,7 @@ const RTT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 /** Where live numbers come from when somebody asks for the metrics. */
 export interface MetricsSource {
   /** A connection has to leave this list in the same turn in which its end is reported, or it counts twice or not at all. */
-  openConnections(): Iterable<ConnectionTotals>;
+  openConnections(): Iterable<RouteShare>;
   /** The ping intervals in force, in milliseconds: any number for each route. `Infinity` (off) is left out. */
   pingIntervals(): Iterable<{ readonly route: string; readonly intervalMs: number }>;
 }

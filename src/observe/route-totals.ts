@@ -1,5 +1,5 @@
 /** What the connections of each route have moved: sums over those that have ended, and over the open ones on demand. */
-import type { CloseReport } from '../core/report.ts';
+import type { ConnectionTotals } from '../core/report.ts';
 
 const COUNTED = [
   'bytesUp',
@@ -15,9 +15,8 @@ const COUNTED = [
 ] as const;
 export type Counted = (typeof COUNTED)[number];
 
-/** What one connection has moved so far. A close report is one too, the last of its connection. */
-export type ConnectionTotals = Pick<CloseReport, 'route' | Extract<Counted, keyof CloseReport>> &
-  Partial<Record<Counted, number>>;
+/** What one connection of a route has moved so far. A close report is one too, the last of its connection. */
+export type RouteShare = ConnectionTotals & { readonly route: string };
 
 export class RouteTotals {
   readonly #routes: Map<string, Record<Counted, number>>;
@@ -26,14 +25,14 @@ export class RouteTotals {
     this.#routes = new Map([...(totals ?? [])].map(([route, counts]) => [route, { ...counts }]));
   }
 
-  add(more: ConnectionTotals): void {
+  add(more: RouteShare): void {
     const counts = this.#routes.get(more.route) ?? zero();
     this.#routes.set(more.route, counts);
-    for (const key of COUNTED) counts[key] += more[key] ?? 0;
+    for (const key of COUNTED) counts[key] += more[key];
   }
 
   /** These totals and those of some connections more, as a copy. */
-  with(connections: Iterable<ConnectionTotals>): RouteTotals {
+  with(connections: Iterable<RouteShare>): RouteTotals {
     const totals = new RouteTotals(this);
     for (const connection of connections) totals.add(connection);
     return totals;
