@@ -77,9 +77,8 @@ export class Leg {
   ping(now: number): void {
     const { keepalive, relay } = this;
     if (!relay.isWaiting) {
-      const [high, low] = [this.#random(), this.#random()];
-      const ping = { high, low, sentAt: now, position: keepalive.position, quiet: keepalive.quietFor(now) };
-      if (relay.inject(pingFrame(high, low, this.#maskKey()), false, this.out)) this.#notePing(ping);
+      const ping = this.#nextPing(now);
+      if (relay.inject(pingFrame(ping.high, ping.low, this.#maskKey()), false, this.out)) this.#notePing(ping);
       else this.#waiting = ping;
     }
     keepalive.pinged(jitter(this.#random), now);
@@ -136,6 +135,13 @@ export class Leg {
     this.#tags.add(ping);
     this.keepalive.sentPing();
     this.flush |= Flush.ping;
+  }
+
+  /** A Ping of which the peer still has several to answer goes out again with the newest tag: forgetting one would let its Pong pass. */
+  #nextPing(now: number): OutstandingPing {
+    const { keepalive } = this;
+    const { high, low } = this.#tags.toRepeat ?? { high: this.#random(), low: this.#random() };
+    return { high, low, copies: 1, sentAt: now, position: keepalive.position, quiet: keepalive.quietFor(now) };
   }
 
   /** Frames are masked towards the upstream, with a fresh key, and never towards the client (RFC 6455 section 5.1). */

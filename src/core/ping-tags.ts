@@ -7,8 +7,10 @@ const MAX_OUTSTANDING = 4;
 export interface OutstandingPing {
   readonly high: number;
   readonly low: number;
-  /** When it went out, in ms. */
-  readonly sentAt: number;
+  /** How often it went out without an answer so far. */
+  copies: number;
+  /** When it went out last, in ms. */
+  sentAt: number;
   /** Bytes that had been sent to that side before it. */
   readonly position: number;
   /** How long nothing had passed on that side, either way, before it, in ms. */
@@ -23,13 +25,22 @@ export class PingTags {
     return this.#outstanding.length;
   }
 
+  /** The Ping to send again once no more tags may be outstanding; null while another one may. */
+  get toRepeat(): OutstandingPing | null {
+    return this.#outstanding.length < MAX_OUTSTANDING ? null : (this.#outstanding.at(-1) as OutstandingPing);
+  }
+
+  /** A Ping goes out. The tag of `toRepeat` may stand in another one: every copy of it may be answered. */
   add(ping: OutstandingPing): void {
-    this.#outstanding.push(ping);
-    if (this.#outstanding.length > MAX_OUTSTANDING) this.#outstanding.shift();
+    const newest = this.#outstanding.at(-1);
+    if (newest !== undefined && newest.high === ping.high && newest.low === ping.low) {
+      newest.copies++;
+      newest.sentAt = ping.sentAt;
+    } else this.#outstanding.push(ping);
   }
 
   /**
-   * Finds the Ping that the payload at `at` answers. An answer forgets that Ping and the older ones.
+   * Finds the Ping that the payload at `at` answers. An answer forgets the older ones, and that Ping with its last copy.
    *
    * @param maskKey 0 for an unmasked Pong
    */
@@ -40,7 +51,8 @@ export class PingTags {
     const index = this.#outstanding.findIndex((ping) => ping.high === high && ping.low === low);
     if (index === -1) return null;
     const answered = this.#outstanding[index] as OutstandingPing;
-    this.#outstanding = this.#outstanding.slice(index + 1);
+    answered.copies--;
+    this.#outstanding = this.#outstanding.slice(answered.copies === 0 ? index + 1 : index);
     return answered;
   }
 }
