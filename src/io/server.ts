@@ -6,6 +6,7 @@ import type { Address } from '../core/settings.ts';
 import { renderRawResponse } from './error-page.ts';
 import { offersWebSocket } from './handshake.ts';
 import { serveAsPlainHttp } from './ignored-upgrade.ts';
+import { noteRequest, whenAnswered } from './pipelining.ts';
 
 /** Idle keep-alive connections stay longer than those of nginx (60 s), so that a request never meets a socket that is closing. */
 const KEEP_ALIVE_MS = 75_000;
@@ -36,11 +37,15 @@ export function createFrontServer(options: ServerOptions): Server {
   // Node drops headers beyond its own count silently; they are counted on rawHeaders instead.
   server.maxHeadersCount = 0;
   server.timeout = 0;
+  server.on('request', noteRequest);
   server.on('request', options.onRequest);
+  server.on('checkContinue', noteRequest);
   server.on('checkContinue', options.onRequest);
   server.on('upgrade', function serverOnUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer) {
-    if (offersWebSocket(req.rawHeaders)) options.onUpgrade(req, socket, head);
-    else serveAsPlainHttp(server, req, socket, head);
+    whenAnswered(socket, () => {
+      if (offersWebSocket(req.rawHeaders)) options.onUpgrade(req, socket, head);
+      else serveAsPlainHttp(server, req, socket, head);
+    });
   });
   server.on('clientError', serverOnClientError);
   return server;
