@@ -81,19 +81,16 @@ export class FrameParser {
     this.#size += chunk.length;
     const frames: RawFrame[] = [];
     // Joined only when a frame may be complete: a large one in small chunks is copied once.
-    while (this.#size >= this.#needed) {
-      const bytes = Buffer.concat(this.#chunks);
-      const total = frameLength(bytes);
-      if (total > bytes.length) {
-        this.#chunks = [bytes];
-        this.#needed = total;
-        break;
-      }
-      frames.push(parseFrame(bytes.subarray(0, total)));
-      this.#chunks = [bytes.subarray(total)];
-      this.#size -= total;
-      this.#needed = 2;
+    if (this.#size < this.#needed) return frames;
+    let bytes = Buffer.concat(this.#chunks);
+    this.#needed = frameLength(bytes);
+    while (this.#needed <= bytes.length) {
+      frames.push(parseFrame(bytes.subarray(0, this.#needed)));
+      bytes = bytes.subarray(this.#needed);
+      this.#needed = frameLength(bytes);
     }
+    this.#chunks = [bytes];
+    this.#size = bytes.length;
     return frames;
   }
 }

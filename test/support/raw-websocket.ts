@@ -9,6 +9,8 @@ import { Watch } from './watch.ts';
 export interface PeerOptions {
   /** Which Pings to answer, as a live peer does at its next frame boundary. Default: all. */
   readonly autoPong?: boolean | ((ping: RawFrame) => boolean);
+  /** For all frames of a client that bring none of their own. Default: a fresh random one each time. */
+  readonly mask?: Uint8Array;
   /** Keep writing after the other side ended. Default false: the end is answered with an end. */
   readonly allowHalfOpen?: boolean;
 }
@@ -40,6 +42,7 @@ export class RawPeer {
   readonly #watch = new Watch();
   readonly #sent = new FrameParser();
   readonly #answers: (ping: RawFrame) => boolean;
+  readonly #mask: Uint8Array | undefined;
   #pongs: Buffer[] = [];
   #read = 0;
 
@@ -47,6 +50,7 @@ export class RawPeer {
     this.socket = socket;
     this.head = head;
     this.role = role;
+    this.#mask = options.mask;
     const answers = options.autoPong ?? true;
     this.#answers = typeof answers === 'function' ? answers : () => answers;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
@@ -85,7 +89,7 @@ export class RawPeer {
   }
 
   frame(parts: FrameParts): Buffer {
-    return buildFrame({ mask: this.role === 'client' ? randomBytes(4) : null, ...parts });
+    return buildFrame({ mask: this.role === 'client' ? (this.#mask ?? randomBytes(4)) : null, ...parts });
   }
 
   /** Stops reading: the kernel's buffers fill, TCP stays open, Pings stay unanswered. */
