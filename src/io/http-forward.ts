@@ -96,8 +96,8 @@ class Forwarder implements HttpForwarder {
     }
     const head = requestHead(req, forwardHeaders(req.rawHeaders, peerAddress(req.socket), trusted));
     this.#exchanges.set(req, { upstream, route, target, head, accept, outgoing: null, retried: false });
-    // http-proxy would copy these, lower-cased and joined, and would skip 'proxyReq' when Expect is among them. The head is
-    // written in #onProxyReq instead.
+    // http-proxy would copy these, lower-cased and joined, would skip 'proxyReq' when Expect is among them, and Node would ask
+    // for the TLS name in Host, which is the client's to choose. The head is written in #onProxyReq instead.
     req.headers = {};
     this.#send(req, res, upstream);
   }

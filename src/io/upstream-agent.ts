@@ -1,7 +1,6 @@
 /** Kept-alive connections to the upstreams, one pool for each, with a limit on how long connecting may take. */
 import http from 'node:http';
 import https from 'node:https';
-import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Settings, UpstreamTarget } from '../core/settings.ts';
 import { after } from './limit-timer.ts';
@@ -31,7 +30,7 @@ export function createAgentPool(connectTimeout: number, tls: UpstreamTls): Agent
     const key = JSON.stringify([upstream.address, upstream.tls]);
     const known = agents.get(key);
     if (known !== undefined) return known;
-    const agent = upstream.tls ? tlsAgent(upstream, connectTimeout, tls) : new LimitedAgent(connectTimeout);
+    const agent = upstream.tls ? new LimitedTlsAgent(connectTimeout, tls) : new LimitedAgent(connectTimeout);
     agents.set(key, agent);
     return agent;
   }
@@ -57,20 +56,13 @@ class LimitedAgent extends http.Agent {
 
 class LimitedTlsAgent extends https.Agent {
   readonly #limit: number;
-  constructor(limit: number, options: https.AgentOptions) {
-    super({ ...options, keepAlive: true });
+  constructor(limit: number, { ca, verify }: UpstreamTls) {
+    super({ keepAlive: true, rejectUnauthorized: verify, ...(ca === 'system' ? {} : { ca }) });
     this.#limit = limit;
   }
   override createConnection(...args: Parameters<https.Agent['createConnection']>): Duplex | null | undefined {
     return limitConnect(super.createConnection(...args), 'secureConnect', this.#limit);
   }
-}
-
-function tlsAgent(upstream: UpstreamTarget, limit: number, { ca, verify }: UpstreamTls): http.Agent {
-  const { address } = upstream;
-  // The name asked for is the upstream's own. Node would take it from the Host header, and that is the client's to choose.
-  const servername = address.kind === 'tcp' && isIP(address.host) === 0 ? address.host : '';
-  return new LimitedTlsAgent(limit, { servername, rejectUnauthorized: verify, ...(ca === 'system' ? {} : { ca }) });
 }
 
 function limitConnect<T extends Duplex | null | undefined>(
