@@ -1,11 +1,12 @@
 /** Where the parts are put together. */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AdaptiveInterval } from './core/adaptive.ts';
 import { Pieces } from './core/pieces.ts';
 import { redactTarget } from './core/redact.ts';
-import type { ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
+import type { ConnectionInfo, ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
 import { selectRoute } from './core/route.ts';
-import type { Address, Settings } from './core/settings.ts';
+import type { Address, KeepaliveSettings, Settings } from './core/settings.ts';
 import { type Clock, systemClock } from './io/clock.ts';
 import { Connection, type ConnectionDeps } from './io/connection.ts';
 import { renderRawResponse } from './io/error-page.ts';
@@ -26,6 +27,8 @@ export interface AppOptions {
   readonly log: Log;
   readonly observer: Observer & TrafficObserver;
   readonly clock?: Clock;
+  /** What is learned about idle limits on the way. Without it, every interval is the configured one. */
+  readonly adaptive?: Pick<AdaptiveInterval, 'intervalFor'>;
 }
 
 /** A proxy that can be started and stopped. */
@@ -35,6 +38,7 @@ export class App {
   readonly #log: Log;
   readonly #observer: Observer & TrafficObserver;
   readonly #clock: Clock;
+  readonly #adaptive: Pick<AdaptiveInterval, 'intervalFor'> | undefined;
   readonly #scheduler: Scheduler;
   readonly #toClient = new Pieces();
   readonly #toUpstream = new Pieces();
@@ -48,6 +52,7 @@ export class App {
     this.#log = options.log;
     this.#observer = options.observer;
     this.#clock = options.clock ?? systemClock;
+    this.#adaptive = options.adaptive;
     this.#scheduler = new Scheduler(this.#clock);
     this.#settings = withCertificates(options.settings);
     this.#trust = compileTrust(this.#settings.trustedProxies);
@@ -105,6 +110,27 @@ export class App {
     }
   }
 
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  /** Gives open connections the intervals that follow from what is known by now. */
+  applyIntervals(): void {
+    const routes = new Map(this.#settings.routes.map((route) => [route.name, route.keepalive]));
+    this.registry.configure((info) => {
+      const keepalive = routes.get(info.route);
+      return keepalive && this.#adapted(keepalive, info);
+    });
+  }
+
+  /** The configured settings, with the interval that was learned for the front of this connection. */
+  #adapted(keepalive: KeepaliveSettings, { route, front }: ConnectionInfo): KeepaliveSettings {
+    const { adaptive, client } = keepalive;
+    if (!adaptive || this.#adaptive === undefined) return keepalive;
+    const interval = this.#adaptive.intervalFor(route, front, client.interval, this.#clock.now());
+    return interval === client.interval ? keepalive : { ...keepalive, client: { ...client, interval } };
+  }
+
   #cut(): void {
     for (const connection of this.registry) connection.destroy();
     for (const server of this.#servers) server.closeAllConnections();
@@ -155,7 +181,7 @@ export class App {
     const { socket: client, clientHead, upstream, upstreamRest, reader } = parts;
     const sockets = { client, clientHead, upstream, upstreamRest, reader };
     const connection = new Connection(deps, parts.info, sockets, {
-      keepalive: parts.route.keepalive,
+      keepalive: this.#adapted(parts.route.keepalive, parts.info),
       stall: timeouts.stall,
       maxFrame: limits.frame,
       controlRate: limits.controlFramesPerSecond,

@@ -31,20 +31,20 @@ export class Tunnel {
   /** When `facts` became known, and how long the client side had been quiet then, in ms. */
   decidedAt = 0;
   idleAtEnd = 0;
+  /** When the last byte that was not ours passed, in ms. */
+  activeAt: number;
 
   readonly #context: TunnelContext;
   #frontIdleTimeout: number;
   /** Where the second of two relayed Closes went. */
   #secondClose: Leg | null = null;
-  /** When the last byte that was not ours passed. */
-  #activeAt: number;
 
   constructor(options: TunnelOptions, context: TunnelContext, now: number) {
     const { keepalive, stall, maxFrame, controlRate, extensions } = options;
     const limits = { maxPayload: maxFrame, controlRate, extensions };
     this.#context = context;
     this.#frontIdleTimeout = keepalive.frontIdleTimeout;
-    this.#activeAt = now;
+    this.activeAt = now;
     const { random, toClient, toUpstream } = context;
     // A side's Pings go out in one direction, and their answers come back in the other.
     const clientTags = new PingTags();
@@ -193,8 +193,8 @@ export class Tunnel {
   }
 
   #noteActivity(now: number): void {
-    const gap = now - this.#activeAt;
-    this.#activeAt = now;
+    const gap = now - this.activeAt;
+    this.activeAt = now;
     if (gap > this.#frontIdleTimeout) this.#context.bridged(gap);
   }
 

@@ -1,3 +1,4 @@
+import type { ConnectionInfo } from '../core/report.ts';
 import type { KeepaliveSettings } from '../core/settings.ts';
 import type { Connection } from './connection.ts';
 
@@ -29,10 +30,10 @@ export class Registry {
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 
-  /** Gives open connections the keepalive settings of their routes. */
-  configure(settingsOf: (route: string) => KeepaliveSettings | undefined): void {
+  /** Gives open connections new keepalive settings. `undefined` leaves what they have, as for a route that is no more. */
+  configure(settingsOf: (info: ConnectionInfo) => KeepaliveSettings | undefined): void {
     for (const connection of this.#connections) {
-      const settings = settingsOf(connection.info.route);
+      const settings = settingsOf(connection.info);
       if (settings !== undefined) connection.configure(settings);
     }
   }
