@@ -9,7 +9,7 @@ import { after } from './limit-timer.ts';
 export type UpstreamTls = Settings['upstreamTls'];
 
 /** A connection that took longer than allowed, TLS included. Its code is that of the kernel's own verdict. */
-export class ConnectTimeoutError extends Error {
+class ConnectTimeoutError extends Error {
   readonly code = 'ETIMEDOUT';
   constructor() {
     super('the upstream took too long to accept the connection');
