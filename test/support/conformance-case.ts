@@ -9,9 +9,6 @@ export type Step =
   /** TCP FIN. */
   | { readonly kind: 'end' };
 
-/** From here on a case takes a while. */
-const LARGE = 512 * 1024;
-
 export interface Case {
   readonly group: string;
   readonly name: string;
@@ -110,8 +107,4 @@ export function everyWay(group: string, name: string, frames: readonly Parts[], 
 
 export function inSteps(group: string, name: string, steps: readonly Step[], extra: Extra = {}): Case {
   return { group, name, steps, isPlain: true, ...extra };
-}
-
-export function isLarge(each: Case): boolean {
-  return each.steps.reduce((sum, step) => sum + (step.kind === 'send' ? step.bytes.length : 0), 0) > LARGE;
 }

@@ -8,14 +8,15 @@ import { FrameParser, OPCODE, type RawFrame } from './frames.ts';
 import { connectRaw, type RawPeer } from './raw-websocket.ts';
 import { Scope } from './scope.ts';
 
+/** Cases that run at the same time. */
+const LANES = 8;
+
 export interface Route {
   /** Where the client connects. */
   readonly port: number;
   readonly server: ConformanceServer;
   /** The proxy injects Pings: one is awaited wherever one may come. */
   readonly pings?: boolean;
-  /** How many cases run at the same time; default 8. */
-  readonly lanes?: number;
   /** How long an end may be missing before the case counts as hanging, in ms. */
   readonly patience?: number;
 }
@@ -45,7 +46,7 @@ export async function runCases(cases: readonly Case[], route: Route): Promise<Ob
   const lane = async (): Promise<void> => {
     for (const [index, each] of waiting) observations[index] = await runCase(each, route);
   };
-  await Promise.all(Array.from({ length: route.lanes ?? 8 }, lane));
+  await Promise.all(Array.from({ length: LANES }, lane));
   return observations;
 }
 
