@@ -8,7 +8,7 @@ import { ConfigError, UsageError } from './config/errors.ts';
 import { loadSettings } from './config/load.ts';
 import { renderSettings } from './config/render.ts';
 import { formatListen } from './config/values.ts';
-import { type Room, startRoom } from './demo/room.ts';
+import { startDemo } from './demo/demo.ts';
 import { systemClock } from './io/clock.ts';
 import { createLogger } from './observe/logger.ts';
 import { createMetrics } from './observe/metrics.ts';
@@ -16,6 +16,9 @@ import { createObserver } from './observe/observer.ts';
 
 const FAILED = 1;
 const BAD_USAGE = 2;
+
+/** In the demo `--listen` is for the front; the proxy takes any port behind it. */
+const DEMO_PROXY = '127.0.0.1:0';
 
 async function main(argv: readonly string[]): Promise<void> {
   const { command, flags } = parseArguments(argv);
@@ -44,8 +47,10 @@ function check(flags: Arguments['flags']): void {
 }
 
 async function serve(flags: Arguments['flags']): Promise<void> {
-  const room = flags.demo === true ? await startRoom({ host: '127.0.0.1', port: 0 }) : null;
-  const { settings, warnings } = loadSettings({ flags: room === null ? flags : demoFlags(flags, room) });
+  const demo = flags.demo === true ? await startDemo(process.env) : null;
+  const { settings, warnings } = loadSettings(
+    demo === null ? { flags } : { flags: { ...flags, upstream: demo.upstream, listen: [DEMO_PROXY] }, env: demo.env },
+  );
   const log = createLogger(settings.log);
   for (const warning of warnings) log.warn(warning);
   const metrics = createMetrics({ version: version(), commit: '' });
@@ -55,17 +60,11 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   stopOnSignals(log, async () => {
     await app.close();
     observer.flush();
-    await room?.close();
+    await demo?.close();
   });
-  for (const address of await app.listen()) {
-    log.info({ address: formatListen(address) }, 'listening');
-    if (room !== null) process.stdout.write(`\n  Demo: http://${formatListen(address)}/\n\n`);
-  }
-}
-
-/** The demo brings its own upstream, and is for this machine alone unless told otherwise. */
-function demoFlags(flags: Arguments['flags'], room: Room): Arguments['flags'] {
-  return { ...flags, upstream: `http://127.0.0.1:${room.port}`, listen: flags.listen ?? ['127.0.0.1:8080'] };
+  const addresses = await app.listen();
+  for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
+  if (demo !== null) process.stdout.write(`\n  Demo: ${await demo.open(flags.listen?.[0], addresses)}\n\n`);
 }
 
 /** The first signal stops in order, a second one at once. */
@@ -89,5 +88,5 @@ function version(): string {
 main(process.argv.slice(2)).catch((error: unknown) => {
   const isUsage = error instanceof UsageError || error instanceof ConfigError;
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = isUsage ? BAD_USAGE : FAILED;
+  process.exit(isUsage ? BAD_USAGE : FAILED);
 });

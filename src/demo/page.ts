@@ -1,58 +1,51 @@
-/** The demo room's page: joins the room it was loaded from and shows what is said there. No outside request. */
+/** The demo's page: two connections to one room, side by side. No framework and no outside request. */
+import { SCRIPT } from './page-script.ts';
+import { STYLE } from './page-style.ts';
+
+const lane = (id: string, title: string, way: string): string => `
+<section class="lane" id="${id}" aria-labelledby="${id}-title">
+  <h2 id="${id}-title">${title}</h2>
+  <p class="way">${way}</p>
+  <p class="state"><span class="dot" aria-hidden="true"></span><strong data-part="state" role="status">connecting</strong></p>
+  <dl>
+    <div><dt>open for</dt><dd data-part="age">0 s</dd></div>
+    <div><dt>cut</dt><dd data-part="cuts">0 times</dd></div>
+    <div><dt>Pings</dt><dd data-part="pings">0</dd></div>
+  </dl>
+  <canvas data-part="strip" width="600" height="64" role="img" aria-label="The last sixty seconds of this connection"></canvas>
+  <p class="last" data-part="last">&nbsp;</p>
+  <ol data-part="log" aria-label="Heard on this connection" tabindex="0"></ol>
+  <form data-part="form">
+    <input aria-label="Message over this connection" placeholder="Say something over this connection" autocomplete="off" maxlength="500">
+    <button>Send</button>
+  </form>
+</section>`;
+
 export const PAGE = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Demo room</title>
-<style>
-:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
-body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
-ol { list-style: none; padding: 0; min-height: 12rem; overflow-wrap: anywhere; }
-form { display: flex; gap: .5rem; }
-input { flex: 1; font: inherit; min-width: 0; }
-button { font: inherit; }
-</style>
+<title>ws-keepalive-proxy: one room, two ways</title>
+<link rel="icon" href="data:,">
+<style>${STYLE}</style>
 </head>
 <body>
-<h1>Demo room</h1>
-<p role="status" id="state">connecting</p>
-<ol id="log" aria-live="polite"></ol>
-<form id="chat"><input id="text" aria-label="Message" autocomplete="off" maxlength="1000"><button>Send</button></form>
-<script>
-'use strict';
-const state = document.getElementById('state');
-const log = document.getElementById('log');
-const address = new URL('ws', location.href);
-address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-address.search = new URLSearchParams({ username: 'guest', password: 'demo' });
-const socket = new WebSocket(address);
-let heartbeat;
-
-socket.onopen = () => { state.textContent = 'connected'; };
-socket.onclose = (event) => {
-  clearInterval(heartbeat);
-  state.textContent = 'closed (' + event.code + (event.reason ? ', ' + event.reason : '') + ')';
-};
-socket.onmessage = (event) => {
-  const message = JSON.parse(event.data);
-  if (message.event === 'system/init') startHeartbeat(message.heartbeat_interval);
-  const line = document.createElement('li');
-  line.textContent = message.event === 'chat/message' ? message.id + ': ' + message.content : event.data;
-  log.append(line);
-};
-document.getElementById('chat').onsubmit = (event) => {
-  event.preventDefault();
-  const text = document.getElementById('text');
-  if (text.value && socket.readyState === WebSocket.OPEN) {
-    socket.send(JSON.stringify({ event: 'chat/message', content: text.value }));
-    text.value = '';
-  }
-};
-function startHeartbeat(seconds) {
-  heartbeat = setInterval(() => socket.send(JSON.stringify({ event: 'client/heartbeat' })), seconds * 1000);
-}
-</script>
+<header>
+  <h1>One room, two ways to it</h1>
+  <p>The front of this demo closes every connection that was silent for <b data-part="limit">5</b> seconds, as nginx does after 60.
+  The room never sends a Ping, as Neko in legacy mode. Nothing here talks by itself: just watch.</p>
+</header>
+<main>
+${lane('straight', 'Straight', 'browser — front — room')}
+${lane('kept', 'Through ws-keepalive-proxy', 'browser — front — <b>proxy</b> — room')}
+</main>
+<footer>
+  <p><span class="mark ping"></span> Ping <span class="mark message"></span> message <span class="mark cut"></span> cut by the front</p>
+  <p>The page's script never sees the Pings: the browser answers them. They are counted at the front. Every cut makes somebody leave
+  and join again, which is what the people in a real room hear.</p>
+</footer>
+<script>${SCRIPT}</script>
 </body>
 </html>
 `;
