@@ -10,12 +10,14 @@ import type { Address, KeepaliveSettings, Settings } from './core/settings.ts';
 import { type Clock, systemClock } from './io/clock.ts';
 import { Connection, type ConnectionDeps } from './io/connection.ts';
 import { renderRawResponse } from './io/error-page.ts';
-import { compileTrust, forwardHeaders, resolveClient, type Trust } from './io/forwarded.ts';
+import { compileTrust, forwardHeaders, peerAddress, resolveClient, type Trust } from './io/forwarded.ts';
 import { answerError, createHttpForwarder, type HttpForwarder } from './io/http-forward.ts';
+import { isProbeTarget, ProbeEndpoint } from './io/probe.ts';
 import { createRandom } from './io/random.ts';
 import { Registry } from './io/registry.ts';
 import { Scheduler } from './io/scheduler.ts';
 import { createFrontServer, listen } from './io/server.ts';
+import { isStrippedUpgrade, refuseStrippedUpgrade } from './io/stripped-upgrade.ts';
 import { createUpgradeHandler, type TunnelParts } from './io/upgrade.ts';
 
 /** Close code and reason of a proxy that stops (RFC 6455 section 7.4.1, as registered later: service restart). */
@@ -46,6 +48,7 @@ export class App {
   readonly #settings: Settings;
   readonly #trust: Trust;
   readonly #forwarder: HttpForwarder;
+  readonly #probe: ProbeEndpoint;
   readonly #servers: Server[] = [];
 
   constructor(options: AppOptions) {
@@ -62,6 +65,10 @@ export class App {
       upstreamTls: this.#settings.upstreamTls,
       observer: this.#observer,
       log: this.#log,
+    });
+    this.#probe = new ProbeEndpoint({
+      clock: this.#clock,
+      resolveClient: (req) => resolveClient(peerAddress(req.socket), req.rawHeaders, this.#trust),
     });
   }
 
@@ -90,6 +97,7 @@ export class App {
   async close(): Promise<void> {
     const closed = this.#servers.map((server) => closeServer(server));
     for (const connection of this.registry) connection.drain(STOP_CODE, STOP_REASON);
+    this.#probe.close();
     const stop = this.#clock.after(this.#settings.timeouts.drain, () => this.#cut());
     await Promise.all([...closed, this.registry.empty()]);
     stop();
@@ -133,29 +141,49 @@ export class App {
 
   #cut(): void {
     for (const connection of this.registry) connection.destroy();
+    this.#probe.destroy();
     for (const server of this.#servers) server.closeAllConnections();
   }
 
   #createServer(): Server {
     const { limits, timeouts } = this.#settings;
+    const tunnelOnUpgrade = this.#createUpgradeHandler();
     return createFrontServer({
       headerBytes: limits.headerBytes,
       headTimeoutMs: timeouts.handshake,
       onRequest: (req, res) => this.#onRequest(req, res),
-      onUpgrade: createUpgradeHandler({
-        settings: () => this.#settings,
-        forwardHeaders: (headers, peer) => forwardHeaders(headers, peer, this.#trust),
-        resolveClient: (peer, headers) => resolveClient(peer, headers, this.#trust),
-        redact: (target) => redactTarget(target, this.#settings.log.query),
-        admit: () => null,
-        renderError: renderRawResponse,
-        openTunnel: (parts) => this.#openTunnel(parts),
-        observer: this.#observer,
-      }),
+      onUpgrade: (req, socket, head) => {
+        if (this.#isProbe(req)) this.#probe.handle(req, socket, head);
+        else tunnelOnUpgrade(req, socket, head);
+      },
     });
   }
 
+  #createUpgradeHandler(): ReturnType<typeof createUpgradeHandler> {
+    return createUpgradeHandler({
+      settings: () => this.#settings,
+      forwardHeaders: (headers, peer) => forwardHeaders(headers, peer, this.#trust),
+      resolveClient: (peer, headers) => resolveClient(peer, headers, this.#trust),
+      redact: (target) => redactTarget(target, this.#settings.log.query),
+      admit: () => null,
+      renderError: renderRawResponse,
+      openTunnel: (parts) => this.#openTunnel(parts),
+      observer: this.#observer,
+    });
+  }
+
+  /** With the probe off its path is the upstream's, like any other. */
+  #isProbe(req: IncomingMessage): boolean {
+    return this.#settings.probe && isProbeTarget(req.url ?? '');
+  }
+
   #onRequest(req: IncomingMessage, res: ServerResponse): void {
+    if (this.#isProbe(req)) {
+      res.once('close', () => this.#observer.httpRequest('none', 426));
+      if (isStrippedUpgrade(req)) refuseStrippedUpgrade(req, res, 'none', this.#log);
+      else answerError(res, 426, req.headers.accept);
+      return;
+    }
     const route = selectRoute(this.#settings.routes, req.headers.host, req.url ?? '/');
     if (route === null) {
       res.once('close', () => this.#observer.httpRequest('none', 404));

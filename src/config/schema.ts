@@ -7,7 +7,6 @@ import * as values from './values.ts';
 
 /** Keys that are described but do not work yet: anything but their default is refused. */
 export const NOT_YET: readonly string[] = [
-  'probe',
   'keepalive.adaptive',
   'limits.connections',
   'limits.connections_per_ip',

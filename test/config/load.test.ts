@@ -238,15 +238,13 @@ test('without an upstream the error says how to give one, unless none is needed'
 });
 
 test('keys that do not work yet are refused unless they have their default', () => {
-  const yaml = `${UP}probe: true
-keepalive: {adaptive: false}
+  const yaml = `${UP}keepalive: {adaptive: false}
 limits: {connections: 5, connections_per_ip: off, control_frames_per_second: 20}
 admin: {listen: off, hosts: [a]}
 routes: [{upstream: http://a, keepalive: {adaptive: false}}]
 `;
   const refused = problems(yaml).map((line) => /^\S+: (\S+): does not work yet; leave it out$/.exec(line)?.[1]);
   const expected = [
-    'probe',
     'keepalive.adaptive',
     'limits.connections',
     'admin.listen',
