@@ -3,14 +3,15 @@
  * ordinary requests. Node has no way to say no once something listens for 'upgrade', so the request is written again
  * without the offer and read by the server from the start.
  */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { headerPairs } from './header-list.ts';
 
 /**
  * Serves a request from the server's 'upgrade' event as plain HTTP; body, pipelined requests and keep-alive follow as usual.
- * Listeners that the caller put on the socket must be gone by now: the same socket comes back with its next request.
+ * Answers to earlier requests must be out (see `whenAnswered`), and listeners that the caller put on the socket gone: the same
+ * socket comes back with its next request.
  *
  * `server` emits 'connection' again for the same socket, so listeners for that event must bear seeing a socket twice.
  *
@@ -19,29 +20,11 @@ import { headerPairs } from './header-list.ts';
 export function serveAsPlainHttp(server: Server, req: IncomingMessage, socket: Duplex, head: Buffer): void {
   if (server.maxHeadersCount !== 0)
     throw new Error('server.maxHeadersCount must be 0: the whole head is written again');
-  const bytes = Buffer.concat([plainHead(req), head]);
-  // Nothing else listens while it waits, and an error without a listener would end the process. `close` follows it.
-  socket.on('error', socketOnError);
-  afterEarlierResponses(socket, () => {
-    socket.off('error', socketOnError);
-    if (socket.destroyed) return;
-    // The end of an earlier response has started the clock for an idle connection.
-    if (socket instanceof Socket) socket.setTimeout(server.timeout);
-    socket.unshift(bytes);
-    server.emit('connection', socket);
-  });
-}
-
-function socketOnError(): void {}
-
-/**
- * Waits for the answers to requests that were pipelined before this one: the server would start anew without knowing of
- * them, and the next answer would never get its turn. Node keeps the response whose turn it is in `_httpMessage`.
- */
-function afterEarlierResponses(socket: Duplex & { _httpMessage?: ServerResponse | null }, proceed: () => void): void {
-  const earlier = socket._httpMessage ?? null;
-  if (earlier === null) proceed();
-  else earlier.once('close', () => afterEarlierResponses(socket, proceed));
+  if (socket.destroyed) return;
+  // The end of an earlier response has started the clock for an idle connection.
+  if (socket instanceof Socket) socket.setTimeout(server.timeout);
+  socket.unshift(Buffer.concat([plainHead(req), head]));
+  server.emit('connection', socket);
 }
 
 /** The request's head without `Upgrade`. Parsed names and values hold no CR or LF, so they can be written as they are. */

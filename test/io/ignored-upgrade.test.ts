@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { serveAsPlainHttp } from '../../src/io/ignored-upgrade.ts';
+import { noteRequest, whenAnswered } from '../../src/io/pipelining.ts';
 import { listen, plainServer, rawClient } from '../support/http.ts';
 
 /** Answers every request with what it saw of it, one line each: method, target, selected headers, body. */
@@ -17,11 +19,17 @@ async function echo(t: TestContext): Promise<{ port: number; server: Server; soc
     });
     req.on('end', () => res.end(JSON.stringify(seen(req, body)), 'latin1'));
   });
-  server.on('upgrade', (req, socket, head) => {
-    sockets.add(socket as Socket);
-    serveAsPlainHttp(server, req, socket, head);
-  });
+  ignoreUpgrades(server, (socket) => sockets.add(socket as Socket));
   return { port: await listen(t, server), server, sockets };
+}
+
+/** As the program's server does it. */
+function ignoreUpgrades(server: Server, onSocket: (socket: Duplex) => void = () => {}): void {
+  server.on('request', noteRequest);
+  server.on('upgrade', (req, socket, head) => {
+    onSocket(socket);
+    whenAnswered(socket, () => serveAsPlainHttp(server, req, socket, head));
+  });
 }
 
 function seen(req: IncomingMessage, body: string): object {
@@ -103,7 +111,7 @@ test('a request pipelined behind slow ones waits for their answers', async (t) =
     if (held.length === 2) asked();
     return undefined;
   });
-  server.on('upgrade', (req, socket, head) => serveAsPlainHttp(server, req, socket, head));
+  ignoreUpgrades(server);
   const plain = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
   const client = rawClient(t, await listen(t, server), `${plain('/1')}${plain('/2')}GET /new HTTP/1.1\r\n${OFFER}\r\n`);
   await both;
@@ -118,8 +126,9 @@ test('a client that leaves while its request waits is forgotten', async (t) => {
   server.on('connection', () => {
     seen += 1;
   });
+  server.on('request', noteRequest);
   server.on('upgrade', (req, socket, head) => {
-    serveAsPlainHttp(server, req, socket, head);
+    whenAnswered(socket, () => serveAsPlainHttp(server, req, socket, head));
     socket.destroy(new Error('gone'));
     assert.equal(socket.listenerCount('error'), 1);
   });
