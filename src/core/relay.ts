@@ -196,10 +196,8 @@ export class Relay {
     return true;
   }
 
-  #noteStop(stop: Exclude<Stop, typeof Stop.candidate>, now: number): number {
+  #noteStop(stop: Exclude<Stop, typeof Stop.candidate | typeof Stop.exhausted>, now: number): number {
     switch (stop) {
-      case Stop.exhausted:
-        return Seen.nothing;
       case Stop.ping:
         // The peer may answer only the newest of two Pings, so ours is not sent right behind it (RFC 6455 section 5.5.3).
         if (!this.#pendingIsLast) this.#pending = null;

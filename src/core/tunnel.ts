@@ -249,8 +249,7 @@ export class Tunnel {
 
   #afterClientEnd(now: number): void {
     const { client, upstream } = this;
-    if (client.state === 'open' && upstream.ended) client.finish();
-    else if (client.state === 'open') client.until = Math.min(client.until, now + LINGER);
+    if (client.state === 'open') client.until = Math.min(client.until, now + LINGER);
     // Once Closes went both ways the upstream may end by itself.
     if (this.#secondClose === null) this.#finishUnlessClosing(upstream);
   }
