@@ -1,34 +1,48 @@
 /** Where the parts are put together. */
 import { readFileSync } from 'node:fs';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
+import { reloadedSettings } from './config/reload.ts';
 import type { AdaptiveInterval } from './core/adaptive.ts';
 import { Pieces } from './core/pieces.ts';
 import { redactTarget } from './core/redact.ts';
 import type { ConnectionInfo, ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
 import { selectRoute } from './core/route.ts';
 import type { Address, KeepaliveSettings, Settings } from './core/settings.ts';
+import { Admission } from './io/admission.ts';
 import { type Clock, systemClock } from './io/clock.ts';
 import { Connection, type ConnectionDeps } from './io/connection.ts';
+import { clientsWithin, descriptorLimit, effectiveLimits, warnOfBudget } from './io/descriptors.ts';
+import { spreadOver } from './io/drain.ts';
 import { renderRawResponse } from './io/error-page.ts';
 import { compileTrust, forwardHeaders, peerAddress, resolveClient, type Trust } from './io/forwarded.ts';
-import { answerError, createHttpForwarder, type HttpForwarder } from './io/http-forward.ts';
+import { ForwarderSlot } from './io/forwarder-slot.ts';
+import { hasTooManyHeaders } from './io/header-list.ts';
+import { answerError, type HttpForwarderOptions } from './io/http-forward.ts';
+import { Listeners } from './io/listeners.ts';
 import { isProbeTarget, ProbeEndpoint } from './io/probe.ts';
 import { createRandom } from './io/random.ts';
 import { Registry } from './io/registry.ts';
 import { Scheduler } from './io/scheduler.ts';
-import { createFrontServer, listen } from './io/server.ts';
 import { isStrippedUpgrade, refuseStrippedUpgrade } from './io/stripped-upgrade.ts';
+import type { HeadLimits } from './io/server.ts';
 import { createUpgradeHandler, type TunnelParts } from './io/upgrade.ts';
 
 /** Close code and reason of a proxy that stops (RFC 6455 section 7.4.1, as registered later: service restart). */
 const STOP_CODE = 1012;
 const STOP_REASON = 'proxy is stopping';
+/** Shares of `timeouts.drain`: Closes go out over the first; the rest is for the answers; what is left then is cut. */
+const CLOSING_SHARE = 0.75;
+const CUT_SHARE = 0.95;
 
 export interface AppOptions {
   readonly settings: Settings;
   readonly log: Log;
   readonly observer: Observer & TrafficObserver;
   readonly clock?: Clock;
+  /** The limit on file descriptors. Default: that of this process. */
+  readonly descriptors?: number;
   /** What is learned about idle limits on the way. Without it, every interval is the configured one. */
   readonly adaptive?: Pick<AdaptiveInterval, 'intervalFor'>;
 }
@@ -45,11 +59,14 @@ export class App {
   readonly #toClient = new Pieces();
   readonly #toUpstream = new Pieces();
   readonly #random = createRandom();
-  readonly #settings: Settings;
-  readonly #trust: Trust;
-  readonly #forwarder: HttpForwarder;
   readonly #probe: ProbeEndpoint;
-  readonly #servers: Server[] = [];
+  readonly #descriptors: number;
+  readonly #admission = new Admission(() => effectiveLimits(this.#settings.limits, this.#descriptors));
+  readonly #listeners: Listeners;
+  readonly #forwarder: ForwarderSlot;
+  #settings: Settings;
+  #trust: Trust;
+  #isDraining = false;
 
   constructor(options: AppOptions) {
     this.#log = options.log;
@@ -59,13 +76,11 @@ export class App {
     this.#scheduler = new Scheduler(this.#clock);
     this.#settings = withCertificates(options.settings);
     this.#trust = compileTrust(this.#settings.trustedProxies);
-    this.#forwarder = createHttpForwarder({
-      trusted: this.#trust,
-      connectTimeoutMs: this.#settings.timeouts.connect,
-      upstreamTls: this.#settings.upstreamTls,
-      observer: this.#observer,
-      log: this.#log,
-    });
+    this.#forwarder = new ForwarderSlot(this.#forwarderOptions());
+    this.#descriptors = options.descriptors ?? descriptorLimit();
+    this.#listeners = this.#createListeners();
+    this.registry.onRemoved = ({ info }) => this.#admission.leave(info.client);
+    warnOfBudget(this.#settings.limits, this.#descriptors, this.#log);
     this.#probe = new ProbeEndpoint({
       clock: this.#clock,
       resolveClient: (req) => resolveClient(peerAddress(req.socket), req.rawHeaders, this.#trust),
@@ -79,29 +94,56 @@ export class App {
    * @throws the system's error when one of them cannot be had; none is in use then
    */
   async listen(): Promise<Address[]> {
-    const bound: Address[] = [];
     try {
-      for (const address of this.#settings.listen) {
-        const server = this.#createServer();
-        this.#servers.push(server);
-        bound.push(await listen(server, address));
-      }
+      return await this.#listeners.listen(this.#settings.listen);
     } catch (error) {
       await this.close();
       throw error;
     }
-    return bound;
   }
 
-  /** Stops in order: no new connections, a Close for open ones, and what is left after `timeouts.drain` is cut. */
+  /** True from the moment the program was told to stop. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /**
+   * Stops in order: no new connections, Closes for the open ones spread over most of `timeouts.drain`, and what is left
+   * shortly before its end is cut.
+   */
   async close(): Promise<void> {
-    const closed = this.#servers.map((server) => closeServer(server));
-    for (const connection of this.registry) connection.drain(STOP_CODE, STOP_REASON);
+    this.#isDraining = true;
+    const { drain } = this.#settings.timeouts;
+    this.#admission.close();
+    const closed = this.#listeners.close();
     this.#probe.close();
-    const stop = this.#clock.after(this.#settings.timeouts.drain, () => this.#cut());
-    await Promise.all([...closed, this.registry.empty()]);
-    stop();
+    const stopClosing = spreadOver([...this.registry], drain * CLOSING_SHARE, this.#clock, drainConnection);
+    const stopCut = this.#clock.after(drain * CUT_SHARE, () => this.#cut());
+    // Handshakes under way may still open tunnels, until the last of their sockets is gone.
+    await closed;
+    await this.registry.empty();
+    stopClosing();
+    stopCut();
     this.#forwarder.close();
+  }
+
+  /**
+   * Puts another configuration in force: all of it for new connections, its keepalive settings for open ones as well.
+   *
+   * @returns keys that were changed and need a restart
+   * @throws Error when the certificates cannot be read; nothing has changed then
+   */
+  reload(next: Settings): readonly string[] {
+    const { settings, fixed } = reloadedSettings(this.#settings, withCertificates(next));
+    if (!isDeepStrictEqual(settings.trustedProxies, this.#settings.trustedProxies)) {
+      this.#trust = compileTrust(settings.trustedProxies);
+    }
+    this.#settings = settings;
+    this.#forwarder.apply(this.#forwarderOptions());
+    this.#listeners.apply(headLimits(settings));
+    this.applyIntervals();
+    warnOfBudget(settings.limits, this.#descriptors, this.#log);
+    return fixed;
   }
 
   /** What open connections have moved so far, for metrics. */
@@ -140,21 +182,38 @@ export class App {
   }
 
   #cut(): void {
+    if (this.registry.size > 0) this.#log.warn({ connections: this.registry.size }, 'time is over, the rest is cut');
     for (const connection of this.registry) connection.destroy();
     this.#probe.destroy();
-    for (const server of this.#servers) server.closeAllConnections();
+    this.#admission.cut();
+    this.#listeners.cut();
   }
 
-  #createServer(): Server {
-    const { limits, timeouts } = this.#settings;
+  #forwarderOptions(): HttpForwarderOptions {
+    const { timeouts, upstreamTls } = this.#settings;
+    const [trusted, connectTimeoutMs] = [this.#trust, timeouts.connect];
+    return { trusted, connectTimeoutMs, upstreamTls, observer: this.#observer, log: this.#log };
+  }
+
+  #createListeners(): Listeners {
     const tunnelOnUpgrade = this.#createUpgradeHandler();
-    return createFrontServer({
-      headerBytes: limits.headerBytes,
-      headTimeoutMs: timeouts.handshake,
+    return new Listeners({
+      ...headLimits(this.#settings),
+      maxClients: clientsWithin(this.#descriptors),
+      clock: this.#clock,
+      log: this.#log,
       onRequest: (req, res) => this.#onRequest(req, res),
       onUpgrade: (req, socket, head) => {
         if (this.#isProbe(req)) this.#probe.handle(req, socket, head);
-        else tunnelOnUpgrade(req, socket, head);
+        else {
+          // The http server's sockets are of node:net.
+          this.#admission.begin(socket as Socket);
+          tunnelOnUpgrade(req, socket, head);
+        }
+      },
+      onRefused: (status, code) => {
+        this.#observer.httpRequest('none', status);
+        this.#log.debug({ status, code }, 'request refused');
       },
     });
   }
@@ -165,7 +224,7 @@ export class App {
       forwardHeaders: (headers, peer) => forwardHeaders(headers, peer, this.#trust),
       resolveClient: (peer, headers) => resolveClient(peer, headers, this.#trust),
       redact: (target) => redactTarget(target, this.#settings.log.query),
-      admit: () => null,
+      admit: (client, socket) => this.#admission.enter(client, socket),
       renderError: renderRawResponse,
       openTunnel: (parts) => this.#openTunnel(parts),
       observer: this.#observer,
@@ -184,13 +243,16 @@ export class App {
       else answerError(res, 426, req.headers.accept);
       return;
     }
+    if (hasTooManyHeaders(req.rawHeaders)) return this.#refuse(req, res, 431);
     const route = selectRoute(this.#settings.routes, req.headers.host, req.url ?? '/');
-    if (route === null) {
-      res.once('close', () => this.#observer.httpRequest('none', 404));
-      answerError(res, 404, req.headers.accept);
-      return;
-    }
+    if (route === null) return this.#refuse(req, res, 404);
     this.#forwarder.handle(req, res, route.upstream, route.name);
+  }
+
+  #refuse(req: IncomingMessage, res: ServerResponse, status: 404 | 431): void {
+    this.#log.debug({ status }, 'request refused');
+    res.once('close', () => this.#observer.httpRequest('none', status));
+    answerError(res, status, req.headers.accept);
   }
 
   #openTunnel(parts: TunnelParts): void {
@@ -207,6 +269,7 @@ export class App {
       buffer: limits.buffer,
     };
     const { socket: client, clientHead, upstream, upstreamRest, reader } = parts;
+    this.#admission.handOver(client);
     const sockets = { client, clientHead, upstream, upstreamRest, reader };
     const connection = new Connection(deps, parts.info, sockets, {
       keepalive: this.#adapted(parts.route.keepalive, parts.info),
@@ -216,6 +279,7 @@ export class App {
       extensions: parts.extensions,
     });
     connection.start(sockets);
+    if (this.#isDraining) drainConnection(connection);
   }
 }
 
@@ -226,10 +290,10 @@ function withCertificates(settings: Settings): Settings {
   return { ...settings, upstreamTls: { ...settings.upstreamTls, ca: readFileSync(ca, 'utf8') } };
 }
 
-function closeServer(server: Server): Promise<void> {
-  if (!server.listening) return Promise.resolve();
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-  });
+function headLimits({ limits, timeouts }: Settings): HeadLimits {
+  return { headerBytes: limits.headerBytes, headTimeoutMs: timeouts.handshake };
+}
+
+function drainConnection(connection: Connection): void {
+  connection.drain(STOP_CODE, STOP_REASON);
 }

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { App } from './app.ts';
 import { type Arguments, HELP, parseArguments } from './config/arguments.ts';
-import { ConfigError, UsageError } from './config/errors.ts';
-import { loadSettings } from './config/load.ts';
+import { ConfigError, formatProblem, UsageError } from './config/errors.ts';
+import { type Loaded, loadSettings } from './config/load.ts';
 import { renderSettings } from './config/render.ts';
 import { formatListen } from './config/values.ts';
 import { startDemo } from './demo/demo.ts';
@@ -48,9 +48,11 @@ function check(flags: Arguments['flags']): void {
 
 async function serve(flags: Arguments['flags']): Promise<void> {
   const demo = flags.demo === true ? await startDemo(process.env) : null;
-  const { settings, warnings } = loadSettings(
-    demo === null ? { flags } : { flags: { ...flags, upstream: demo.upstream, listen: [DEMO_PROXY] }, env: demo.env },
-  );
+  const load = (): Loaded =>
+    loadSettings(
+      demo === null ? { flags } : { flags: { ...flags, upstream: demo.upstream, listen: [DEMO_PROXY] }, env: demo.env },
+    );
+  const { settings, warnings } = load();
   const log = createLogger(settings.log);
   for (const warning of warnings) log.warn(warning);
   const metrics = createMetrics({ version: version(), commit: '' });
@@ -62,6 +64,7 @@ async function serve(flags: Arguments['flags']): Promise<void> {
     observer.flush();
     await demo?.close();
   });
+  reloadOnSignal(log, app, load);
   const addresses = await app.listen();
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (demo !== null) process.stdout.write(`\n  Demo: ${await demo.open(flags.listen?.[0], addresses)}\n\n`);
@@ -78,6 +81,24 @@ function stopOnSignals(log: Logger, stop: () => Promise<void>): void {
       void stop().then(() => process.exit(0));
     });
   }
+}
+
+/** SIGHUP puts the configuration in force as it is now, unless there is a mistake in it. */
+function reloadOnSignal(log: Logger, app: App, load: () => Loaded): void {
+  process.on('SIGHUP', () => {
+    if (app.isDraining) return;
+    try {
+      const { settings, warnings, file } = load();
+      const keys = app.reload(settings);
+      log.level = settings.log.level;
+      for (const warning of warnings) log.warn(warning);
+      if (keys.length > 0) log.warn({ keys }, 'changed keys that need a restart are left as they were');
+      log.info({ file }, 'configuration reloaded');
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems.map(formatProblem) : [String(error)];
+      log.error({ problems }, 'configuration not reloaded, the old one stays in force');
+    }
+  });
 }
 
 function version(): string {

@@ -6,15 +6,7 @@ import { ValueError } from './errors.ts';
 import * as values from './values.ts';
 
 /** Keys that are described but do not work yet: anything but their default is refused. */
-export const NOT_YET: readonly string[] = [
-  'keepalive.adaptive',
-  'limits.connections',
-  'limits.connections_per_ip',
-  'limits.frame',
-  'limits.control_frames_per_second',
-  'admin.listen',
-  'admin.hosts',
-];
+export const NOT_YET: readonly string[] = ['keepalive.adaptive', 'admin.listen', 'admin.hosts'];
 
 const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 const DAY = 24 * 3_600_000;

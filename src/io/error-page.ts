@@ -21,6 +21,7 @@ const EXPLANATIONS: Readonly<Record<number, string>> = {
   404: 'There is nothing at this address.',
   408: 'The request took too long to arrive.',
   426: 'This address speaks WebSocket only.',
+  429: 'There are too many connections from your address.',
   431: 'The headers of the request are too large. Clearing the cookies of this site may help.',
   500: 'Something went wrong in the proxy.',
   502: 'The server behind this address could not be reached.',

@@ -9,10 +9,11 @@ import { endToEnd, formatFields, tokensOf, valuesOf, withoutFields } from '../co
 import type { RawHeaders } from '../core/raw-headers.ts';
 import type { ResponseHead } from '../core/response-head.ts';
 import { originForm } from '../core/route.ts';
+import { hasTooManyHeaders } from './header-list.ts';
 
 /** Why a request is not let in. `detail` may be shown to the client: it says what to change and quotes nothing. */
 export interface RequestRefusal {
-  readonly status: 400 | 426;
+  readonly status: 400 | 426 | 431;
   readonly detail: string;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -54,6 +55,7 @@ export function checkRequest(
 
 /** RFC 9112 3.2 and 6. */
 function checkFields(headers: RawHeaders): RequestRefusal | null {
+  if (hasTooManyHeaders(headers)) return { status: 431, detail: 'the request has too many headers', headers: {} };
   const hosts = valuesOf(headers, 'host');
   if (hosts.length !== 1 || !HOST.test(hosts[0] ?? '')) return bad('exactly one valid Host header is needed');
   // A body would be read as frames by one of the two ends.

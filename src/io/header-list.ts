@@ -19,6 +19,14 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
  */
 const NOT_REMOVABLE = /^(?:host|content-length|forwarded|x-real-ip|x-forwarded-.*|sec-websocket-.*)$/;
 
+/** Far above what browsers and proxies send, and few enough to look through again and again. */
+const MAX_HEADERS = 256;
+
+/** More fields than any honest request has: 431. Node's own limit would drop the rest silently. */
+export function hasTooManyHeaders(rawHeaders: readonly string[]): boolean {
+  return rawHeaders.length > 2 * MAX_HEADERS;
+}
+
 /** The name and value pairs of a flat list. */
 export function* headerPairs(headers: readonly string[]): Generator<[name: string, value: string]> {
   for (let at = 0; at + 1 < headers.length; at += 2) yield [headers[at] ?? '', headers[at + 1] ?? ''];

@@ -4,6 +4,8 @@ import type { Connection } from './connection.ts';
 
 /** All open connections. */
 export class Registry {
+  /** A connection is over. */
+  onRemoved: (connection: Connection) => void = () => {};
   readonly #connections = new Set<Connection>();
   readonly #whenEmpty: (() => void)[] = [];
 
@@ -20,6 +22,7 @@ export class Registry {
     this.#connections.add(connection);
     return () => {
       this.#connections.delete(connection);
+      this.onRemoved(connection);
       if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
     };
   }

@@ -11,14 +11,19 @@ import { noteRequest, whenAnswered } from './pipelining.ts';
 /** Idle keep-alive connections stay longer than those of nginx (60 s), so that a request never meets a socket that is closing. */
 const KEEP_ALIVE_MS = 75_000;
 
-export interface ServerOptions {
+export interface HeadLimits {
   /** Longest request head, in bytes. */
   readonly headerBytes: number;
   /** How long a head may take, in ms. Bodies may take as long as they like. */
   readonly headTimeoutMs: number;
+}
+
+export interface ServerOptions extends HeadLimits {
   readonly onRequest: (req: IncomingMessage, res: ServerResponse) => void;
   /** Gets what offers `websocket`; other offers are served as plain HTTP. */
   readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** What came was no request, and was answered with this status. @param code Node's name for what was wrong */
+  readonly onRefused: (status: number, code: string) => void;
 }
 
 /** An http server of which no timer touches a socket once it is a tunnel's. */
@@ -47,7 +52,9 @@ export function createFrontServer(options: ServerOptions): Server {
       else serveAsPlainHttp(server, req, socket, head);
     });
   });
-  server.on('clientError', serverOnClientError);
+  server.on('clientError', function serverOnClientError(error: NodeJS.ErrnoException, socket: Duplex) {
+    refuseInput(error, socket as ServerSocket, options.onRefused);
+  });
   return server;
 }
 
@@ -84,13 +91,17 @@ async function removeStaleSocket(path: string): Promise<void> {
 
 const CLIENT_ERRORS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
 
-/** What Node's parser refuses, it leaves to this listener to answer and to close. */
-function serverOnClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const answered = (socket as Socket).bytesWritten > 0 && !(socket as Socket).writable;
-  if (answered || error.code === 'ECONNRESET' || !socket.writable) {
+/** Node keeps the response whose turn it is here. */
+type ServerSocket = Socket & { _httpMessage?: ServerResponse | null };
+
+/** What Node's parser refuses, it leaves to us to answer and to close. */
+function refuseInput(error: NodeJS.ErrnoException, socket: ServerSocket, onRefused: ServerOptions['onRefused']): void {
+  const isAnswered = socket._httpMessage?.headersSent === true;
+  if (isAnswered || error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy(error);
     return;
   }
-  const body = renderRawResponse(CLIENT_ERRORS[error.code ?? ''] ?? 400, undefined);
-  socket.end(body, () => socket.destroy());
+  const status = CLIENT_ERRORS[error.code ?? ''] ?? 400;
+  onRefused(status, error.code ?? 'unknown');
+  socket.end(renderRawResponse(status, undefined), () => socket.destroy());
 }

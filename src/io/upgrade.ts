@@ -17,7 +17,7 @@ import { peerAddress } from './forwarded.ts';
 import { checkRequest, extensionNames, formatSwitchingProtocols } from './handshake.ts';
 import { endClient, relayRefusal } from './refusal.ts';
 import { discardSocket, UpstreamHandshake } from './upstream-handshake.ts';
-import type { HandshakeOutcome } from './upstream-handshake.ts';
+import type { HandshakeFailure, HandshakeOutcome } from './upstream-handshake.ts';
 
 /** What an open tunnel starts from. Both sockets carry no listener of the handshake any more. */
 export interface TunnelParts {
@@ -58,8 +58,8 @@ export interface UpgradeDeps {
   readonly resolveClient: (peer: string, headers: RawHeaders) => string;
   /** Makes a request target safe to show. */
   readonly redact: (target: string) => string;
-  /** Null lets the client (its address) in. */
-  readonly admit: (client: string) => AdmissionRefusal | null;
+  /** Null lets the client (its address) in, on this socket. */
+  readonly admit: (client: string, socket: Socket) => AdmissionRefusal | null;
   /** A whole response with `Connection: close`. `accept` is the client's field; without `detail` the status speaks for itself. */
   readonly renderError: (
     status: number,
@@ -86,6 +86,9 @@ function socketOnError(): void {}
 
 /** How much of a client's early input is held before its socket is paused, in bytes. */
 const EARLY_LIMIT = 16 * 1024;
+
+/** How long a client should wait when the process is out of descriptors, in seconds. */
+const RETRY_AFTER = 5;
 
 interface Refusal {
   readonly reason: UpgradeFailureReason;
@@ -144,9 +147,8 @@ class UpgradeAttempt {
     if (!originAllowed(this.#settings.allowedOrigins, origin, host)) {
       return refusal('origin', 403, 'pages of this origin may not connect here; see allowed_origins');
     }
-    const full = this.#deps.admit(this.#client);
-    if (full === null) return null;
-    return { ...refusal('limit', full.status, full.detail), headers: { 'Retry-After': String(full.retryAfter) } };
+    const full = this.#deps.admit(this.#client, this.#socket);
+    return full === null ? null : fullHouse(full);
   }
 
   #dial(): void {
@@ -178,10 +180,13 @@ class UpgradeAttempt {
       this.#open(route, upstream, outcome);
     } else if (outcome.kind === 'refused') {
       this.#passRefusal(route, upstream, outcome);
-    } else {
-      const status = outcome.reason === 'upstream_timeout' ? 504 : 502;
-      this.#refuse({ reason: outcome.reason, status, detail: outcome.detail, told: undefined });
-    }
+    } else this.#fail(outcome);
+  }
+
+  #fail({ reason, detail }: HandshakeFailure): void {
+    const status = reason === 'upstream_timeout' ? 504 : 502;
+    if (reason === 'limit') this.#refuse(fullHouse({ status: 503, detail, retryAfter: RETRY_AFTER }));
+    else this.#refuse({ reason, status, detail, told: undefined });
   }
 
   #open(route: Route, upstream: UpstreamHandshake, answer: HandshakeOutcome & { kind: 'accepted' }): void {
@@ -268,6 +273,11 @@ class UpgradeAttempt {
   #header(name: string): string | undefined {
     return valuesOf(this.#req.rawHeaders, name)[0];
   }
+}
+
+/** The limits are for the operator to know. */
+function fullHouse({ status, detail, retryAfter }: AdmissionRefusal): Refusal {
+  return { reason: 'limit', status, detail, told: undefined, headers: { 'Retry-After': String(retryAfter) } };
 }
 
 /** A refusal whose words are fit for both the operator and the client. */

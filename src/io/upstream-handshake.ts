@@ -36,7 +36,7 @@ interface Answer {
 
 export interface HandshakeFailure {
   readonly kind: 'failed';
-  readonly reason: 'upstream_unreachable' | 'upstream_timeout' | 'upstream_invalid';
+  readonly reason: 'upstream_unreachable' | 'upstream_timeout' | 'upstream_invalid' | 'limit';
   /** For the operator. */
   readonly detail: string;
 }
@@ -131,6 +131,8 @@ export class UpstreamHandshake {
     if (code === 'ERR_CONNECT_TIMEOUT') {
       const limit = `${this.#options.connectTimeoutMs} ms (timeouts.connect)`;
       this.#fail('upstream_timeout', `it could not be connected within ${limit}`);
+    } else if (code === 'EMFILE' || code === 'ENFILE') {
+      this.#fail('limit', `no descriptor is left to dial it (${code}); raise the limit of this process (ulimit -n)`);
     } else if (this.#connected) {
       this.#fail('upstream_invalid', `it broke the connection before its answer was complete (${code})`);
     } else {
@@ -178,7 +180,6 @@ function adviceFor(code: string): string {
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'its name does not resolve; are both in the same network?';
   if (code === 'ENOENT') return 'its socket file does not exist; is it running?';
   if (code === 'EACCES') return 'its socket file may not be opened by this user';
-  if (code === 'EMFILE' || code === 'ENFILE') return 'this process is out of file descriptors; raise its limit';
   if (code === 'ECONNRESET') return 'it closed the connection at once; does it speak this protocol (http or https)?';
   if (/CERT|SELF_SIGNED|ISSUER|VERIFY/.test(code)) return 'its certificate is not accepted; see upstream_tls';
   if (code.startsWith('ERR_SSL')) return 'it does not speak TLS as expected; should its URL start with http:?';

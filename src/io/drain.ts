@@ -1,0 +1,66 @@
+/** An orderly stop: what is open ends bit by bit, so that those who come back elsewhere do not all come at once. */
+import type { ServerResponse } from 'node:http';
+import type { Clock } from './clock.ts';
+
+/** Not more often than this, in ms: many at a time is fine, a timer for each of thousands is not. */
+const SHORTEST_STEP = 10;
+
+/**
+ * Visits the items evenly over so many ms, the first at once.
+ *
+ * @returns what stops it
+ */
+export function spreadOver<T>(items: readonly T[], ms: number, clock: Clock, visit: (item: T) => void): () => void {
+  const startedAt = clock.now();
+  const gap = ms / items.length;
+  let next = 0;
+  let stop: () => void = () => {};
+  function visitDue(): void {
+    const elapsed = clock.now() - startedAt;
+    const due = elapsed >= ms ? items.length : Math.floor(elapsed / gap) + 1;
+    for (const item of items.slice(next, due)) visit(item);
+    next = due;
+    if (next < items.length) stop = clock.after(Math.max(next * gap - elapsed, SHORTEST_STEP), visitDue);
+  }
+  if (items.length > 0) visitDue();
+  return () => stop();
+}
+
+/** The plain HTTP responses under way. While draining, the connection of each ends with it. */
+export class RunningResponses {
+  readonly #responses = new Set<ServerResponse>();
+  readonly #whenEmpty: (() => void)[] = [];
+  #isDraining = false;
+
+  get size(): number {
+    return this.#responses.size;
+  }
+
+  add(res: ServerResponse): void {
+    this.#responses.add(res);
+    if (this.#isDraining) endWith(res);
+    res.once('close', () => {
+      this.#responses.delete(res);
+      if (this.#responses.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
+    });
+  }
+
+  drain(): void {
+    this.#isDraining = true;
+    for (const res of this.#responses) endWith(res);
+  }
+
+  /** Resolves as soon as no response is under way. */
+  empty(): Promise<void> {
+    if (this.#responses.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEmpty.push(resolve));
+  }
+}
+
+function endWith(res: ServerResponse): void {
+  // Node says so in a head that is still to be written, and ends the connection.
+  res.shouldKeepAlive = false;
+  if (!res.headersSent) return;
+  const { socket } = res;
+  res.once('close', () => socket?.destroySoon());
+}
