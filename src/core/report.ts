@@ -49,6 +49,30 @@ export interface ConnectionInfo {
   readonly path: string;
 }
 
+/**
+ * - `open`: nothing is awaited
+ * - `waiting`: a Ping is not answered yet
+ * - `blocked`: bytes wait for a side that takes none at the moment
+ * - `closing`: its end is known and under way
+ */
+export type ConnectionState = 'open' | 'waiting' | 'blocked' | 'closing';
+
+/** What is to be seen of an open connection. Times are ms on the monotonic clock. */
+export interface ConnectionView extends ConnectionInfo {
+  readonly openedAt: number;
+  /** When something that was not the proxy's own last passed. */
+  readonly activeAt: number;
+  readonly state: ConnectionState;
+  /** Towards the client, as the next three. Null: not known yet. */
+  readonly rttMs: number | null;
+  readonly pings: number;
+  readonly pongs: number;
+  /** `Infinity`: off. */
+  readonly intervalMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
 /** How a connection ended, in facts. */
 export interface CloseFacts {
   readonly initiator: Initiator;
