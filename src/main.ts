@@ -9,10 +9,9 @@ import { type Loaded, loadSettings } from './config/load.ts';
 import { renderSettings } from './config/render.ts';
 import { formatListen } from './config/values.ts';
 import { startDemo } from './demo/demo.ts';
-import { systemClock } from './io/clock.ts';
+import { askHealth } from './io/healthcheck.ts';
 import { createLogger } from './observe/logger.ts';
-import { createMetrics } from './observe/metrics.ts';
-import { createObserver } from './observe/observer.ts';
+import { Operations } from './operations.ts';
 
 const FAILED = 1;
 const BAD_USAGE = 2;
@@ -36,7 +35,8 @@ async function main(argv: readonly string[]): Promise<void> {
       await serve(flags);
       return;
     case 'healthcheck':
-      throw new UsageError('healthcheck does not work yet');
+      await healthcheck(flags);
+      return;
   }
 }
 
@@ -44,6 +44,17 @@ function check(flags: Arguments['flags']): void {
   const { settings, warnings } = loadSettings({ flags });
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   process.stdout.write(renderSettings(settings));
+}
+
+async function healthcheck(flags: Arguments['flags']): Promise<void> {
+  const { listen } = loadSettings({ flags, needsUpstream: false }).settings.admin;
+  if (listen === null) throw new UsageError('admin.listen is off, so there is nothing to ask; give it an address');
+  if (listen.kind === 'tcp' && listen.port === 0) {
+    throw new UsageError('admin.listen has port 0, and only the running program knows the real one; give it a port');
+  }
+  const fault = await askHealth(listen);
+  process.stdout.write(fault === null ? 'healthy\n' : `${formatListen(listen)}: ${fault}\n`);
+  process.exitCode = fault === null ? 0 : FAILED;
 }
 
 async function serve(flags: Arguments['flags']): Promise<void> {
@@ -55,18 +66,22 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const { settings, warnings } = load();
   const log = createLogger(settings.log);
   for (const warning of warnings) log.warn(warning);
-  const metrics = createMetrics({ version: version(), commit: '' });
-  const observer = createObserver({ log, metrics, timing: systemClock, isAdaptive: () => false });
-  const app = new App({ settings, log, observer });
-  metrics.attach(app);
+  const operations = new Operations({ settings, log, version: version() });
+  const app = new App({ settings, log, observer: operations.observer, adaptive: operations.adaptive });
+  operations.attach(app);
   stopOnSignals(log, async () => {
     await app.close();
-    observer.flush();
+    await operations.close();
     await demo?.close();
   });
   reloadOnSignal(log, app, load);
-  const addresses = await app.listen();
+  const admin = await operations.listen();
+  const addresses = await app.listen().catch(async (error: unknown) => {
+    await operations.close();
+    throw error;
+  });
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
+  if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
   if (demo !== null) process.stdout.write(`\n  Demo: ${await demo.open(flags.listen?.[0], addresses)}\n\n`);
 }
 

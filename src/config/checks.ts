@@ -1,12 +1,11 @@
 /** What the schema cannot say: the input as one tree, where its parts come from, and checks across keys. */
-import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { ConfigDocument } from './document.ts';
 import { defaultRouteName } from './effective.ts';
 import type { Problem } from './errors.ts';
 import { didYouMean, nearest } from './nearest.ts';
 import type { Override } from './overrides.ts';
-import { type Config, defaultAt, type KeyPath, keysAt, NOT_YET, schemaAt, valuePaths } from './schema.ts';
+import { type Config, type KeyPath, keysAt, schemaAt, valuePaths } from './schema.ts';
 import { failureReason, type ReadFile } from './source.ts';
 
 /** File, environment and flags laid over one another. */
@@ -82,32 +81,6 @@ function wrongShape(path: KeyPath): string {
   if (schemaAt(path) instanceof z.ZodArray) return 'takes a list; start each entry with "- "';
   const [first = 'upstream', second = 'host'] = keysAt(path);
   return `takes keys of its own, each on a line: ${first}, ${second}, ...`;
-}
-
-/** Keys that would have no effect are refused. */
-export function notYetProblems(input: Input): Problem[] {
-  return NOT_YET.flatMap((dotted) => {
-    const path = dotted.split('.');
-    const places: KeyPath[] = path[0] === 'keepalive' ? [path, ...routePaths(input, path)] : [path];
-    return places
-      .filter((place) => differsFromDefault(input, place, path))
-      .map((place) => {
-        return { ...input.locate(place), message: 'does not work yet; leave it out' };
-      });
-  });
-}
-
-function routePaths(input: Input, path: readonly string[]): KeyPath[] {
-  const routes = valueAt(input.tree, ['routes']);
-  return Array.isArray(routes) ? routes.map((_, index) => ['routes', index, ...path]) : [];
-}
-
-function differsFromDefault(input: Input, place: KeyPath, path: readonly string[]): boolean {
-  const raw = valueAt(input.tree, place);
-  const type = schemaAt(path);
-  if (raw === undefined || type === undefined) return false;
-  const given = z.safeParse(type, raw);
-  return given.success && !isDeepStrictEqual(given.data, z.parse(type, defaultAt(path)));
 }
 
 function valueAt(tree: unknown, path: KeyPath): unknown {

@@ -47,7 +47,6 @@ export function loadSettings(options: LoadOptions = {}): Loaded {
     ...(document?.problems ?? []),
     ...environment.problems,
     ...(parsed.error?.issues ?? []).flatMap((issue) => checks.describeIssue(issue, input)),
-    ...checks.notYetProblems(input),
     ...checks.routeNameProblems(input),
     ...(needsUpstream ? checks.upstreamProblems(input, source.file) : []),
     ...(parsed.data ? checks.certificateProblems(parsed.data, input, readFile) : []),

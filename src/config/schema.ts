@@ -5,9 +5,6 @@ import { formatDuration, formatSize, parseDuration, parseSize } from './duration
 import { ValueError } from './errors.ts';
 import * as values from './values.ts';
 
-/** Keys that are described but do not work yet: anything but their default is refused. */
-export const NOT_YET: readonly string[] = ['keepalive.adaptive', 'admin.listen', 'admin.hosts'];
-
 const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 const DAY = 24 * 3_600_000;
 

@@ -237,19 +237,6 @@ test('without an upstream the error says how to give one, unless none is needed'
   assert.deepEqual(problems('routes: [{upstream: http://a}]'), []);
 });
 
-test('keys that do not work yet are refused unless they have their default', () => {
-  const yaml = `${UP}keepalive: {adaptive: false}
-admin: {listen: off, hosts: [a]}
-routes: [{upstream: http://a, keepalive: {adaptive: false}}]
-`;
-  const refused = problems(yaml).map((line) => /^\S+: (\S+): does not work yet; leave it out$/.exec(line)?.[1]);
-  const expected = ['keepalive.adaptive', 'admin.listen', 'admin.hosts', 'routes[0].keepalive.adaptive'];
-  assert.deepEqual(refused, expected);
-  assert.deepEqual(problems(UP, { env: { WSKP_ADMIN_LISTEN: 'off' } }), [
-    'environment: WSKP_ADMIN_LISTEN: does not work yet; leave it out',
-  ]);
-});
-
 test('two routes of one name are refused, given or by default', () => {
   const yaml = 'routes: [{upstream: http://a}, {name: route-1, upstream: http://b}]';
   assert.match(problems(yaml)[0] ?? '', /^config\.yaml:1:39: routes\[1\]\.name: route 1 has this name too/);

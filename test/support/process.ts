@@ -178,7 +178,11 @@ export function startProxy(
 /** The built program with any arguments; nothing is waited for. Settings of the surroundings do not reach it. */
 export function spawnProgram(cleanup: Cleanup, options: ProgramOptions): Child {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('WSKP_'));
-  const settings = Object.entries(options.settings ?? {}).map(([name, value]) => [`WSKP_${name}`, value]);
+  // Programs of several tests run at once, and the default port is there only once.
+  const settings = Object.entries({ ADMIN_LISTEN: '127.0.0.1:0', ...options.settings }).map(([name, value]) => [
+    `WSKP_${name}`,
+    value,
+  ]);
   return startChild(cleanup, process.execPath, [MAIN, ...(options.args ?? [])], {
     env: Object.fromEntries([...inherited, ...settings]) as NodeJS.ProcessEnv,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
