@@ -1,0 +1,63 @@
+/** What the figures were measured on, and with. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
+import { requireProgram } from '../test/support/requirements.ts';
+import { ROOT, type SystemName } from './systems.ts';
+
+/** Where the proxy runs, and where the load: null when they cannot be kept apart. */
+export interface Cores {
+  readonly proxy: number | null;
+  readonly load: number | null;
+}
+
+export function chooseCores(): Cores {
+  const canPin = availableParallelism() >= 2 && output('taskset', ['--version']) !== null;
+  return canPin ? { proxy: 0, load: 1 } : { proxy: null, load: null };
+}
+
+export function describeCores({ proxy, load }: Cores): string {
+  if (proxy === null) return 'nothing pinned: there is one core, or no taskset';
+  return `every proxy on core ${proxy}, echo server and generator on core ${load}`;
+}
+
+export function machine(): string {
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, ${memory} GiB, ${type()} ${release()} ${arch()}`;
+}
+
+/** One-minute load average. */
+export function busyness(): number {
+  return loadavg()[0] as number;
+}
+
+/** Commit, with a mark when the tree differs from it. */
+export function commit(): string {
+  return output('git', ['-C', ROOT, 'describe', '--always', '--dirty', '--abbrev=12']) ?? 'unknown';
+}
+
+/** Versions of what is compared, as sentences of a few words. */
+export function versions(systems: readonly SystemName[]): string[] {
+  const found = [`Node ${process.versions.node}`, library('ws'), library('http-proxy-classic'), library('http-proxy')];
+  if (systems.includes('nginx')) found.push(`nginx ${firstVersion(requireProgram('nginx'))}`);
+  if (systems.includes('haproxy')) found.push(`HAProxy ${firstVersion(requireProgram('haproxy'))}`);
+  return found;
+}
+
+function library(folder: string): string {
+  const text = readFileSync(`${ROOT}/node_modules/${folder}/package.json`, 'utf8');
+  const { name, version } = JSON.parse(text) as { name: string; version: string };
+  return `${name} ${version}`;
+}
+
+function firstVersion(program: string): string {
+  return /\d+(\.\d+)+/.exec(output('sh', ['-c', `"${program}" -v 2>&1`]) ?? '')?.[0] ?? 'of unknown version';
+}
+
+function output(command: string, args: readonly string[]): string | null {
+  try {
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return null;
+  }
+}

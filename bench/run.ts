@@ -1,0 +1,196 @@
+/** Runs loads on systems, round by round in turn. */
+import { mkdirSync } from 'node:fs';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../test/support/free-port.ts';
+import type { Load, Sample } from './loads.ts';
+import type { Cores } from './machine.ts';
+import { type Program, Running, start } from './process.ts';
+import type { Results } from './results.ts';
+import { command, type OtherBuild, type SystemName } from './systems.ts';
+import type { Tools } from './tools.ts';
+
+/** An idle connection is looked at this long after it was opened, so that garbage of its handshake does not count. */
+const SETTLE_MS = 2000;
+/** One interval of Pings. */
+const IDLE_MS = 10_000;
+/** How long memory has to come back. */
+const LEFT_MS = 5000;
+
+export interface Plan {
+  readonly loads: readonly Load[];
+  readonly systems: readonly SystemName[];
+  readonly rounds: number;
+  /** Measured seconds of each run, and those before. */
+  readonly secs: number;
+  readonly warm: number;
+  readonly cores: Cores;
+  readonly other: OtherBuild | null;
+  readonly folder: string;
+}
+
+/** A system that runs, or nothing in front of the echo server. */
+interface Stand {
+  readonly system: SystemName;
+  readonly port: number;
+  readonly proxy: Running | null;
+}
+
+export class Runner {
+  readonly #plan: Plan;
+  readonly #tools: Tools;
+  readonly #results: Results;
+  readonly #report: (line: string) => void;
+
+  constructor(plan: Plan, tools: Tools, results: Results, report: (line: string) => void) {
+    this.#plan = plan;
+    this.#tools = tools;
+    this.#results = results;
+    this.#report = report;
+  }
+
+  async run(): Promise<void> {
+    for (const group of new Set(this.#plan.loads.map((load) => load.group))) {
+      await this.#runGroup(this.#plan.loads.filter((load) => load.group === group));
+    }
+  }
+
+  async #runGroup(loads: readonly Load[]): Promise<void> {
+    const upstream = await freePort();
+    const echo = new Running(this.#tool(this.#tools.echo, [String(upstream)]), 'echo');
+    await echo.listening(upstream);
+    const wanted = this.#plan.systems.filter((system) => loads.some((load) => load.systems.includes(system)));
+    // Memory is compared with that of a fresh start.
+    const isFresh = loads.some((load) => load.kind === 'idle');
+    const stands = new Map<SystemName, Stand>();
+    try {
+      if (!isFresh) for (const system of wanted) await this.#keep(stands, system, upstream);
+      for (let round = 0; round < this.#plan.rounds; round++) {
+        for (const load of loads) {
+          const systems = turned(wanted, round).filter((system) => load.systems.includes(system));
+          for (const system of systems) await this.#measure(load, system, stands.get(system), upstream);
+        }
+        this.#report(`${loads.map((load) => load.name).join(', ')}: round ${round + 1} of ${this.#plan.rounds}`);
+      }
+    } finally {
+      for (const stand of stands.values()) await stand.proxy?.stop();
+      await echo.stop();
+    }
+  }
+
+  async #keep(stands: Map<SystemName, Stand>, system: SystemName, upstream: number): Promise<void> {
+    try {
+      stands.set(system, await this.#start(system, upstream));
+    } catch (error) {
+      this.#results.failures.push(`${system} does not start: ${(error as Error).message}`);
+    }
+  }
+
+  /** A run that fails costs only its own figure. */
+  async #measure(load: Load, system: SystemName, kept: Stand | undefined, upstream: number): Promise<void> {
+    if (kept === undefined && load.kind !== 'idle') return;
+    let stand = kept;
+    try {
+      stand ??= await this.#start(system, upstream);
+      this.#results.add(load.name, system, await this.#sample(load, stand));
+    } catch (error) {
+      this.#results.failures.push(`${load.name} with ${system}: ${(error as Error).message}`);
+    } finally {
+      if (kept === undefined) await stand?.proxy?.stop();
+    }
+  }
+
+  async #start(system: SystemName, upstream: number): Promise<Stand> {
+    const port = await freePort();
+    const folder = `${this.#plan.folder}/${system}`;
+    mkdirSync(folder, { recursive: true });
+    const place = { port, upstream, admin: await freePort(), folder };
+    const program = command(system, place, this.#tools.peers, this.#plan.other);
+    if (program === null) return { system, port: upstream, proxy: null };
+    const proxy = new Running({ ...program, core: this.#plan.cores.proxy }, system);
+    await proxy.listening(port);
+    return { system, port, proxy };
+  }
+
+  async #sample(load: Load, stand: Stand): Promise<Sample> {
+    if (load.kind === 'idle') return this.#hold(load, stand);
+    const before = stand.proxy?.cpu() ?? 0;
+    const from = performance.now();
+    const figures = await this.#runTool(load, stand.port);
+    if (stand.proxy === null) return figures;
+    const cores = (stand.proxy.cpu() - before) / ((performance.now() - from) / 1000);
+    return {
+      ...figures,
+      cores,
+      ...(figures.rate === undefined || cores === 0 ? {} : { per_core: figures.rate / cores }),
+    };
+  }
+
+  async #runTool(load: Exclude<Load, { kind: 'idle' }>, port: number): Promise<Sample> {
+    const { websocket, http } = this.#tools;
+    const times = [`secs=${this.#plan.secs}`, `warm=${this.#plan.warm}`];
+    const conns = `conns=${load.conns}`;
+    switch (load.kind) {
+      case 'messages': {
+        const shape = [conns, `size=${load.size}`, `inflight=${load.inflight}`];
+        return this.#figures(websocket, ['load', String(port), ...shape, ...times]);
+      }
+      case 'setup': {
+        const { open_s: seconds } = await this.#figures(websocket, ['load', String(port), conns, 'secs=0', 'warm=0']);
+        return { rate: load.conns / (seconds as number) };
+      }
+      case 'requests':
+        return this.#figures(http, [String(port), conns, ...times]);
+      case 'download':
+        return this.#figures(http, [String(port), conns, 'requests=1', `path=/bytes/${load.bytes}`]);
+    }
+  }
+
+  /** Runs a generator to its end. @returns what its last line says */
+  async #figures(tool: string, args: readonly string[]): Promise<Sample & Record<string, number>> {
+    const child = start(this.#tool(tool, args), ['ignore', 'pipe', 'pipe']);
+    let [output, complaint] = ['', ''];
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) throw new Error(`the generator ended with ${code}: ${complaint}${output}`);
+    return JSON.parse(output) as Record<string, number>;
+  }
+
+  /** Connections are opened, left alone, and given up. */
+  async #hold(load: Load, { port, proxy }: Stand): Promise<Sample> {
+    if (proxy === null) return {};
+    await sleep(SETTLE_MS);
+    const fresh = proxy.memory();
+    const child = start(this.#tool(this.#tools.websocket, ['hold', String(port), `conns=${load.conns}`]), [
+      'pipe',
+      'pipe',
+      'ignore',
+    ]);
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    const [first] = (await Promise.race([once(lines, 'line'), once(child, 'exit')])) as [unknown];
+    if (typeof first !== 'string') throw new Error(`not all of ${load.conns} connections opened`);
+    await sleep(SETTLE_MS);
+    const before = proxy.cpu();
+    await sleep(IDLE_MS);
+    const idleCores = (proxy.cpu() - before) / (IDLE_MS / 1000);
+    const bytes = (proxy.memory() - fresh) / load.conns;
+    const exited = once(child, 'exit');
+    child.stdin?.end();
+    const [code] = (await exited) as [number | null];
+    if (code !== 0) throw new Error('idle connections died');
+    await sleep(LEFT_MS);
+    return { bytes, idle_cores: idleCores, memory_left: proxy.memory() / fresh };
+  }
+
+  #tool(path: string, args: readonly string[]): Program {
+    return { command: path, args, folder: this.#plan.folder, core: this.#plan.cores.load };
+  }
+}
+
+/** No system is always the first. */
+function turned<T>(values: readonly T[], by: number): T[] {
+  const from = by % Math.max(1, values.length);
+  return [...values.slice(from), ...values.slice(0, from)];
+}

@@ -1,0 +1,74 @@
+/** What the figures have to reach, as data, and the judgement on them. */
+import type { Metric } from './loads.ts';
+import type { Results } from './results.ts';
+import { median, pairedRatios } from './statistics.ts';
+import type { SystemName } from './systems.ts';
+
+export interface Target {
+  readonly load: string;
+  readonly metric: Metric;
+  readonly system: SystemName;
+  /** Divides what was measured by this, round by round; without it the figure itself counts. */
+  readonly by?: { readonly load?: string; readonly system: SystemName };
+  readonly least?: number;
+  readonly most?: number;
+}
+
+const ours = { system: 'ours' } as const;
+
+function rates(load: string, least: Partial<Record<SystemName, number>>): Target[] {
+  return Object.entries(least).map(([system, value]) => ({
+    ...ours,
+    load,
+    metric: 'rate',
+    by: { system: system as SystemName },
+    least: value,
+  }));
+}
+
+function flat(load: string, metric: Metric, from: string): Target {
+  return { ...ours, load, metric, by: { load: from, system: 'ours' }, least: 0.9, most: 1.1 };
+}
+
+export const TARGETS: readonly Target[] = [
+  { ...ours, load: 'A', metric: 'p50_us', by: { system: 'haproxy' }, most: 1.4 },
+  { ...ours, load: 'A', metric: 'rate', by: { system: 'haproxy' }, least: 0.75 },
+  { ...ours, load: 'A', metric: 'p99_us', by: { system: 'http-proxy' }, most: 1 },
+  ...rates('B', { 'http-proxy': 1, 'net-pipe': 1, 'ws-relay': 2.5, haproxy: 0.75 }),
+  ...rates('C', { 'http-proxy': 1, 'net-pipe': 1, 'ws-relay': 2.5, haproxy: 0.95, nginx: 1.5 }),
+  ...rates('D', { 'http-proxy': 1, 'net-pipe': 1, 'ws-relay': 2.5, haproxy: 1, nginx: 2.5 }),
+  { load: 'G', metric: 'rate', system: 'ours-pinging', by: { system: 'ours' }, least: 0.95 },
+  { ...ours, load: 'F', metric: 'rate', by: { system: 'http-proxy' }, least: 1 },
+  flat('N100', 'rate', 'N10'),
+  flat('N1000', 'rate', 'N10'),
+  flat('N5000', 'rate', 'N10'),
+  { ...ours, load: 'E', metric: 'bytes', by: { system: 'net-pipe' }, most: 1.05 },
+  { ...ours, load: 'E', metric: 'bytes', by: { system: 'nginx' }, most: 0.65 },
+  { ...ours, load: 'E9000', metric: 'idle_cores', most: 0.06 },
+  { ...ours, load: 'E9000', metric: 'memory_left', most: 1.15 },
+  flat('E', 'bytes', 'E1000'),
+  flat('E9000', 'bytes', 'E1000'),
+  { ...ours, load: 'H', metric: 'rate', by: { system: 'http-library' }, least: 1 },
+  { ...ours, load: 'H', metric: 'p99_us', by: { system: 'http-library' }, most: 1 },
+  { ...ours, load: 'I', metric: 'mb_per_s', by: { system: 'http-library' }, least: 1 },
+];
+
+export interface Judgement {
+  readonly target: Target;
+  /** Null when what it needs was not measured. */
+  readonly value: number | null;
+  readonly isMet: boolean;
+}
+
+export function judge(target: Target, results: Results): Judgement {
+  const value = measured(target, results);
+  const { least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY } = target;
+  return { target, value, isMet: value !== null && value >= least && value <= most };
+}
+
+function measured({ load, metric, system, by }: Target, results: Results): number | null {
+  const values = results.values(load, system, metric);
+  if (by === undefined) return values.length === 0 ? null : median(values);
+  const ratios = pairedRatios(values, results.values(by.load ?? load, by.system, metric));
+  return ratios.length === 0 ? null : median(ratios);
+}
