@@ -1,0 +1,44 @@
+/** Rules that a Dockerfile linter would check, and those of this project. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { type Instruction, parseDockerfile, parseDockerignore } from '../support/container-steps.ts';
+
+const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
+const all = parseDockerfile(read('Dockerfile'));
+const last = all.slice(all.findLastIndex(({ keyword }) => keyword === 'FROM'));
+
+const texts = (instructions: readonly Instruction[], keyword: string): string[] =>
+  instructions.filter((each) => each.keyword === keyword).map(({ text }) => text);
+
+test('every stage starts from the slim image of one major version of Node', () => {
+  assert.deepEqual(texts(all, 'ARG').slice(0, 1), ['NODE_MAJOR=24']);
+  assert.deepEqual(texts(all, 'FROM'), [`node:\${NODE_MAJOR}-slim AS build`, `node:\${NODE_MAJOR}-slim`]);
+});
+
+test('the last stage runs nothing while it is built, so it needs no network and no shell', () => {
+  assert.deepEqual(texts(last, 'RUN'), []);
+});
+
+test('it is run by a user that is a number and not root', () => {
+  const [user = '', ...more] = texts(last, 'USER');
+  assert.match(user, /^[1-9]\d*:[1-9]\d*$/);
+  assert.deepEqual(more, []);
+});
+
+test('folders are absolute, and what is started is a list', () => {
+  for (const folder of texts(all, 'WORKDIR')) assert.match(folder, /^\//);
+  assert.match(texts(last, 'ENTRYPOINT').join(), /^\["node", .*\]$/);
+  assert.match(texts(last, 'HEALTHCHECK').join(), / CMD \["node", .*"healthcheck"\]$/);
+  assert.deepEqual(texts(last, 'STOPSIGNAL'), ['SIGTERM']);
+  assert.deepEqual(texts(last, 'EXPOSE'), ['8080']);
+});
+
+test('files come by COPY, and only those that .dockerignore lets through', () => {
+  const allowed = parseDockerignore(read('.dockerignore'));
+  const sources = texts(all, 'COPY')
+    .filter((text) => !text.startsWith('--from='))
+    .flatMap((text) => text.split(' ').slice(0, -1));
+  assert.deepEqual(new Set(sources), allowed);
+  assert.deepEqual(texts(all, 'ADD'), []);
+});
