@@ -6,10 +6,9 @@ import { readFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { answerClose, openCrowd } from '../support/crowd.ts';
 import { closeCode, OPCODE } from '../support/frames.ts';
-import { startChild, startProxy, temporaryFolder } from '../support/process.ts';
+import { MAIN, startChild, startProxy, temporaryFolder } from '../support/process.ts';
 import {
   connectRaw as connectHttp,
   startRawUpstream,
@@ -21,7 +20,6 @@ import { connectRaw, startRawServer } from '../support/raw-websocket.ts';
 const CONNECTIONS = 2000;
 const DRAIN = 5000;
 const SLICE = 250;
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 /** A process namespace of its own; the first program in it is process 1. */
 const NAMESPACE = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child'];
 

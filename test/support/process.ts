@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { atEnd, type Cleanup } from './cleanup.ts';
 import { Watch } from './watch.ts';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 /** How long a child may take over an orderly end. */
 const STOP_PATIENCE = 10_000;
 
