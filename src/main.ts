@@ -75,14 +75,20 @@ async function serve(flags: Arguments['flags']): Promise<void> {
     await demo?.close();
   });
   reloadOnSignal(log, app, load);
-  const admin = await operations.listen();
-  const addresses = await app.listen().catch(async (error: unknown) => {
-    await operations.close();
-    throw error;
-  });
+  const { admin, addresses } = await listenOn(app, operations);
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
   if (demo !== null) process.stdout.write(`\n  Demo: ${await demo.open(flags.listen?.[0], addresses)}\n\n`);
+}
+
+/** All listeners, or none: what has started would keep the program alive. */
+async function listenOn(app: App, operations: Operations) {
+  try {
+    return { admin: await operations.listen(), addresses: await app.listen() };
+  } catch (error) {
+    await operations.close();
+    throw error;
+  }
 }
 
 /** The first signal stops in order, a second one at once. */

@@ -95,7 +95,12 @@ export class Operations {
       onLive: this.#feed.handleUpgrade,
       log,
     });
-    return listen(this.#server, settings.admin.listen);
+    try {
+      return await listen(this.#server, settings.admin.listen);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`admin.listen: ${reason}; choose another address, or off`, { cause: error });
+    }
   }
 
   /** Writes what still waits, and stops listening. To be called when the app has stopped. */

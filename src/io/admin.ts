@@ -57,6 +57,8 @@ export function textAnswer(status: number, text: string): AdminAnswer {
 export function createAdminServer(options: AdminOptions): Server {
   const server = createServer({ requestTimeout: HEAD_TIMEOUT_MS, headersTimeout: HEAD_TIMEOUT_MS });
   server.maxConnections = MAX_CONNECTIONS;
+  // What offers another upgrade is served again as plain HTTP, and must be whole for that.
+  server.maxHeadersCount = 0;
   server.on('request', (req, res) => void serve(options, req, res));
   server.on('upgrade', function adminOnUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer) {
     socket.on('error', socketOnError);

@@ -9,7 +9,7 @@ const PATIENCE_MS = 5_000;
 const LOOPBACK: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** @returns null when it is alive, else what is wrong */
-export function askHealth(address: Address): Promise<string | null> {
+export function askHealth(address: Address, patienceMs = PATIENCE_MS): Promise<string | null> {
   const place =
     address.kind === 'unix'
       ? { socketPath: address.path }
@@ -20,7 +20,7 @@ export function askHealth(address: Address): Promise<string | null> {
       const { statusCode } = answer;
       resolve(statusCode === 200 ? null : `the admin listener answered ${statusCode}, is it another program's?`);
     });
-    const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    const timer = setTimeout(() => asked.destroy(new Error(`no answer within ${patienceMs} ms`)), patienceMs);
     asked.on('error', (error) => resolve(`the admin listener does not answer: ${error.message}`));
     asked.on('close', () => clearTimeout(timer));
     asked.end();

@@ -6,7 +6,7 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hour12: 
 
 function duration(ms) {
   const s = Math.max(0, ms) / 1000;
-  if (s < 10) return s.toFixed(1) + ' s';
+  if (s < 10) return Number(s.toFixed(1)) + ' s';
   if (s < 60) return Math.floor(s) + ' s';
   if (s < 3600) return Math.floor(s / 60) + ' min ' + Math.floor(s % 60) + ' s';
   if (s < 86400) return Math.floor(s / 3600) + ' h ' + Math.floor(s / 60 % 60) + ' min';

@@ -93,7 +93,8 @@ function showRoutes() {
     const learned = route.intervalMs !== null && route.intervalMs < route.configuredMs;
     line.append(name, make('td', '', interval + (learned ? ', learned (configured: ' + duration(route.configuredMs) + ')' : '')));
     const refused = Object.values(route.failures).reduce((a, b) => a + b, 0);
-    for (const value of [route.open, route.opened, refused, route.cutsPrevented]) line.append(make('td', 'number', number.format(value)));
+    line.append(make('td', 'number', number.format(route.open)), make('td', 'number wide', number.format(route.opened)));
+    for (const value of [refused, route.cutsPrevented]) line.append(make('td', 'number', number.format(value)));
     return line;
   }));
   $('lessons').replaceChildren(...lessons.map((lesson) => make('li', '', 'Learned on route ' + lesson.route + ': the front at ' +
@@ -115,7 +116,7 @@ function endItem(end) {
   time.dateTime = new Date(end.at).toISOString();
   const facts = end.kind === 'closed'
     ? 'open for ' + duration(end.durationMs) + (end.code === null ? '' : ', code ' + end.code)
-    : 'refused' + (end.status ? ' with ' + end.status : '');
+    : (end.status ? 'answered with ' + end.status + ' · ' : '') + end.detail;
   item.append(time, make('span', 'hop', HOPS[end.hop]), make('span', 'verdict', end.verdict),
     make('span', 'who', end.client + ' · ' + end.route + ' · ' + end.path + ' · ' + facts));
   return item;
@@ -133,6 +134,7 @@ function newRow() {
   }
   cells.state.append(make('span', 'dot'), make('span'));
   cells.who.append(make('span'), make('small'));
+  cells.bytes.append(make('span', 'up'), make('span', 'down'));
   for (const name of ['rtt', 'pings']) {
     const canvas = make('canvas');
     canvas.setAttribute('aria-hidden', 'true');
@@ -156,7 +158,8 @@ function showRow({ row, cells }, data, index, height) {
   text(cells.idle, age(now() - data.activeAt));
   text(cells.rtt.lastChild, milliseconds(data.rttMs));
   text(cells.pings.lastChild, data.pongs + '/' + data.pings);
-  text(cells.bytes, '↑ ' + bytes(data.bytesUp) + ' ↓ ' + bytes(data.bytesDown));
+  text(cells.bytes.firstChild, '↑ ' + bytes(data.bytesUp));
+  text(cells.bytes.lastChild, '↓ ' + bytes(data.bytesDown));
   drawSpark(cells.rtt.firstChild, data);
   drawPings(cells.pings.firstChild, data, now());
 }

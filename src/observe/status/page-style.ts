@@ -60,7 +60,7 @@ td.number, th.number { text-align: right; }
 input, select { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: .5rem; padding: .3125rem .625rem; min-width: 0; }
 :focus-visible { outline: 2px solid var(--calm); outline-offset: 2px; }
 .columns, .row { display: grid; align-items: center; column-gap: 1rem;
-  grid-template-columns: 6.5rem minmax(9rem, 1.6fr) minmax(5rem, .7fr) 4.5rem 4.5rem 10.5rem 11rem 7.5rem; }
+  grid-template-columns: 6.5rem minmax(9rem, 1.6fr) minmax(5rem, .7fr) 5rem 5rem 10rem 11rem 5rem; }
 .columns { color: var(--soft); padding: .75rem .25rem .375rem; border-bottom: 1px solid var(--line); }
 #view { height: min(60vh, 40rem); overflow-y: auto; position: relative; overflow-anchor: none; contain: strict; }
 #view.few { height: auto; contain: none; }
@@ -75,6 +75,7 @@ input, select { font: inherit; color: inherit; background: var(--ground); border
 .state.closing .dot { background: var(--soft); }
 .chart { display: flex; align-items: center; gap: .625rem; }
 canvas { flex: none; display: block; }
+.bytes span { display: block; }
 .empty { color: var(--soft); padding: 1.25rem .25rem; }
 
 #ends { list-style: none; margin: .5rem 0 0; padding: 0; max-height: 32rem; overflow-y: auto; }
@@ -87,11 +88,12 @@ canvas { flex: none; display: block; }
 @media (max-width: 62rem) {
   :root { --row: 6.25rem; }
   .columns { display: none; }
-  .row { grid-template-columns: 1fr 1fr auto; row-gap: 0; align-content: center;
-    grid-template-areas: "who who state" "rtt pings pings" "age idle bytes"; }
+  .row { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr) auto; row-gap: 0; align-content: center;
+    grid-template-areas: "who who state" "rtt rtt pings" "age idle bytes"; }
   .row .state { grid-area: state; justify-self: end; } .row .who { grid-area: who; } .row .route { display: none; }
   .row .age { grid-area: age; } .row .idle { grid-area: idle; } .row .rtt { grid-area: rtt; }
   .row .pings { grid-area: pings; justify-self: end; } .row .bytes { grid-area: bytes; justify-self: end; }
+  .bytes span { display: inline; } .bytes .down { margin-left: .5rem; }
   .row .age::before { content: "age "; color: var(--soft); } .row .idle::before { content: "idle "; color: var(--soft); }
 }
 @media (min-width: 62.01rem) { .row .bytes, .columns .bytes, .row .age, .row .idle, .columns .age, .columns .idle { text-align: right; } }
@@ -99,6 +101,7 @@ canvas { flex: none; display: block; }
   header, main { padding: 0 .75rem; } header { padding-top: .75rem; }
   section { padding: .75rem; margin: .75rem 0; }
   .figures { grid-template-columns: 1fr 1fr; }
+  .wide { display: none; } th, td { padding-right: .5rem; }
   .hops small { display: none; }
   #ends li { grid-template-columns: 1fr auto; } #ends .verdict, #ends .who { grid-column: 1 / -1; }
   #filter { flex: 1; }

@@ -13,6 +13,7 @@ export const PAGE_POLICY: Readonly<Record<string, string>> = {
     `script-src '${hashOf(CODE)}'`,
     `style-src '${hashOf(STYLE)}'`,
     "connect-src 'self'",
+    'img-src data:',
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
@@ -25,7 +26,7 @@ export const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
+<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 8h4l2-5 3 10 2-5h3' fill='none' stroke='%230f9488' stroke-width='2'/%3E%3C/svg%3E">
 <title>ws-keepalive-proxy</title>
 <style>${STYLE}</style>
 </head>
@@ -49,7 +50,7 @@ export const PAGE = `<!doctype html>
   <ol class="hops">
     <li id="hop-browser"><span class="node">0</span><b>Browser</b><small></small></li>
     <li id="hop-front"><span class="node">0</span><b>Front</b><small></small></li>
-    <li id="hop-proxy"><span class="node">0</span><b>This proxy</b><small></small></li>
+    <li id="hop-proxy"><span class="node">0</span><b>Proxy</b><small></small></li>
     <li id="hop-upstream"><span class="node">0</span><b>Upstream</b><small></small></li>
   </ol>
 </section>
@@ -57,7 +58,7 @@ export const PAGE = `<!doctype html>
   <h2 id="routes-title">Routes</h2>
   <div class="scroll" tabindex="0" role="group" aria-labelledby="routes-title"><table>
     <thead><tr><th scope="col">Route</th><th scope="col">Ping interval</th><th scope="col" class="number">Open</th>
-      <th scope="col" class="number">Opened</th><th scope="col" class="number">Refused</th>
+      <th scope="col" class="number wide">Opened</th><th scope="col" class="number">Refused</th>
       <th scope="col" class="number">Cuts prevented</th></tr></thead>
     <tbody id="routes"></tbody>
   </table></div>

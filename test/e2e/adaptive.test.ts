@@ -1,0 +1,89 @@
+/** The interval that learns, behind a real nginx that cuts sooner than the configured interval allows for. */
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { startRoom } from '../../src/demo/room.ts';
+import { readMetrics, readStatus } from '../support/admin.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { connectIdle, type IdleClient } from '../support/idle-client.ts';
+import { type Front, nginxBefore, startNginx } from '../support/nginx.ts';
+import { type Program, startProxy } from '../support/process.ts';
+import { skipWithout } from '../support/requirements.ts';
+
+const LIMIT = 3_000;
+
+/** A quiet room behind the proxy behind an nginx that allows 3 s of silence. */
+async function setUp(t: TestContext, settings: Record<string, string>): Promise<{ proxy: Program; front: Front }> {
+  const room = await startRoom({ port: 0, host: '127.0.0.1' });
+  atEnd(t, () => room.close());
+  const proxy = await startProxy(t, room.port, { KEEPALIVE_PING_INTERVAL: '20s', ...settings });
+  return { proxy, front: await startNginx(t, nginxBefore(proxy.port, '3s')) };
+}
+
+/** One idle client after the other is cut. */
+async function threeCuts(t: TestContext, { proxy, front }: { proxy: Program; front: Front }): Promise<string[]> {
+  for (const name of ['ann', 'bob', 'cyd']) await (await connectIdle(t, front.port, name)).untilClosed();
+  const closed = (): Record<string, unknown>[] => proxy.child.logs.filter((line) => line['msg'] === 'websocket closed');
+  await proxy.child.until(() => closed().length >= 3, 'three closing lines');
+  return closed().map((line) => String(line['verdict']));
+}
+
+describe('the adaptive interval', { concurrency: true, skip: skipWithout('nginx') }, () => {
+  test('after three idle cuts it follows, everybody can see it, and connections stop being cut', async (t) => {
+    const both = await setUp(t, {});
+    const { proxy, front } = both;
+    for (const verdict of await threeCuts(t, both)) assert.match(verdict, /after 3(\.\d)? s of silence/);
+
+    const line = await proxy.child.log('shorter ping interval learned');
+    assert.equal(line['level'], 'warn');
+    const interval = Number(line['interval_ms']);
+    // nginx's clock has steps of its own.
+    assert.ok(Math.abs(interval - LIMIT / 2) < 100, `${interval} ms`);
+    assert.match(String(line['reasoning']), /cuts idle connections/);
+
+    const status = await readStatus(proxy);
+    assert.equal(status.routes[0]?.ping_interval_ms, interval);
+    assert.equal(status.learned[0]?.['ping_interval_ms'], interval);
+    const exported = (await readMetrics(proxy)).value('ws_keepalive_ping_interval_seconds', { route: 'default' });
+    assert.ok(exported !== undefined && Math.abs(exported * 1_000 - interval) < 1, `${exported} s`);
+
+    const client = await connectIdle(t, front.port, 'dan');
+    await client.outlives(3 * LIMIT);
+    client.say('still here');
+    await client.hears('still here');
+  });
+
+  test('a connection that is open already gets it too', async (t) => {
+    const both = await setUp(t, {});
+    const open = await connectIdle(t, both.proxy.port, 'eve');
+    // The same address as nginx has, so that what nginx teaches is true for it.
+    await threeCuts(t, both);
+    const line = await both.proxy.child.log('shorter ping interval learned');
+    const status = await readStatus(both.proxy);
+    assert.deepEqual(
+      status.connections.map((connection) => connection['ping_interval_ms']),
+      [line['interval_ms']],
+    );
+    const learned = performance.now();
+    await pings(open, open.pings + 2);
+    assert.ok(performance.now() - learned < 2 * LIMIT, 'Pings come at the new pace');
+  });
+
+  test('adaptive: false leaves the configured interval, and connections are cut on', async (t) => {
+    const both = await setUp(t, { KEEPALIVE_ADAPTIVE: 'false' });
+    await threeCuts(t, both);
+    const fourth = await connectIdle(t, both.front.port, 'dan');
+    assert.ok((await fourth.untilClosed()) < 2 * LIMIT);
+    assert.equal(fourth.pings, 0);
+    assert.ok(!both.proxy.child.stdout.includes('shorter ping interval learned'));
+    const status = await readStatus(both.proxy);
+    assert.deepEqual([status.routes[0]?.ping_interval_ms, status.learned], [20_000, []]);
+  });
+});
+
+function pings(client: IdleClient, count: number): Promise<unknown> {
+  return new Promise((resolve) => {
+    client.socket.on('ping', () => {
+      if (client.pings >= count) resolve(undefined);
+    });
+  });
+}
