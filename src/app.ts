@@ -50,6 +50,7 @@ export interface AppOptions {
 /** A proxy that can be started and stopped. */
 export class App {
   readonly registry = new Registry();
+  readonly admission = new Admission(() => effectiveLimits(this.#settings.limits, this.#descriptors));
 
   readonly #log: Log;
   readonly #observer: Observer & TrafficObserver;
@@ -61,7 +62,6 @@ export class App {
   readonly #random = createRandom();
   readonly #probe: ProbeEndpoint;
   readonly #descriptors: number;
-  readonly #admission = new Admission(() => effectiveLimits(this.#settings.limits, this.#descriptors));
   readonly #listeners: Listeners;
   readonly #forwarder: ForwarderSlot;
   #settings: Settings;
@@ -79,7 +79,7 @@ export class App {
     this.#forwarder = new ForwarderSlot(this.#forwarderOptions());
     this.#descriptors = options.descriptors ?? descriptorLimit();
     this.#listeners = this.#createListeners();
-    this.registry.onRemoved = ({ info }) => this.#admission.leave(info.client);
+    this.registry.onRemoved = ({ info }) => this.admission.leave(info.client);
     warnOfBudget(this.#settings.limits, this.#descriptors, this.#log);
     this.#probe = new ProbeEndpoint({
       clock: this.#clock,
@@ -114,7 +114,7 @@ export class App {
   async close(): Promise<void> {
     this.#isDraining = true;
     const { drain } = this.#settings.timeouts;
-    this.#admission.close();
+    this.admission.close();
     const closed = this.#listeners.close();
     this.#probe.close();
     const stopClosing = spreadOver([...this.registry], drain * CLOSING_SHARE, this.#clock, drainConnection);
@@ -185,7 +185,7 @@ export class App {
     if (this.registry.size > 0) this.#log.warn({ connections: this.registry.size }, 'time is over, the rest is cut');
     for (const connection of this.registry) connection.destroy();
     this.#probe.destroy();
-    this.#admission.cut();
+    this.admission.cut();
     this.#listeners.cut();
   }
 
@@ -207,7 +207,7 @@ export class App {
         if (this.#isProbe(req)) this.#probe.handle(req, socket, head);
         else {
           // The http server's sockets are of node:net.
-          this.#admission.begin(socket as Socket);
+          this.admission.begin(socket as Socket);
           tunnelOnUpgrade(req, socket, head);
         }
       },
@@ -224,7 +224,7 @@ export class App {
       forwardHeaders: (headers, peer) => forwardHeaders(headers, peer, this.#trust),
       resolveClient: (peer, headers) => resolveClient(peer, headers, this.#trust),
       redact: (target) => redactTarget(target, this.#settings.log.query),
-      admit: (client, socket) => this.#admission.enter(client, socket),
+      admit: (client, socket) => this.admission.enter(client, socket),
       renderError: renderRawResponse,
       openTunnel: (parts) => this.#openTunnel(parts),
       observer: this.#observer,
@@ -269,7 +269,7 @@ export class App {
       buffer: limits.buffer,
     };
     const { socket: client, clientHead, upstream, upstreamRest, reader } = parts;
-    this.#admission.handOver(client);
+    this.admission.handOver(client);
     const sockets = { client, clientHead, upstream, upstreamRest, reader };
     const connection = new Connection(deps, parts.info, sockets, {
       keepalive: this.#adapted(parts.route.keepalive, parts.info),
