@@ -3,7 +3,7 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --ground: #f5f6f4; --panel: #ffffff; --ink: #1c2522; --soft: #5b6864; --line: #dfe4e1;
-  --calm: #0f766e; --calm-soft: #d5ebe7; --trouble: #9a5b00; --trouble-soft: #fbecd0; --bad: #b3261e;
+  --calm: #0b6760; --calm-soft: #d5ebe7; --trouble: #9a5b00; --trouble-soft: #fbecd0; --bad: #b3261e;
   --row: 3.25rem;
 }
 @media (prefers-color-scheme: dark) {
