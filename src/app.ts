@@ -8,7 +8,7 @@ import type { AdaptiveInterval } from './core/adaptive.ts';
 import { Pieces } from './core/pieces.ts';
 import { redactTarget } from './core/redact.ts';
 import type { ConnectionInfo, ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
-import { selectRoute } from './core/route.ts';
+import { originForm, selectRoute } from './core/route.ts';
 import type { Address, KeepaliveSettings, Settings } from './core/settings.ts';
 import { Admission } from './io/admission.ts';
 import { type Clock, systemClock } from './io/clock.ts';
@@ -244,7 +244,9 @@ export class App {
       return;
     }
     if (hasTooManyHeaders(req.rawHeaders)) return this.#refuse(req, res, 431);
-    const route = selectRoute(this.#settings.routes, req.headers.host, req.url ?? '/');
+    const target = originForm(req.url ?? '', req.method);
+    // What is no request for an origin server is refused by whoever forwards it.
+    const route = selectRoute(this.#settings.routes, req.headers.host, target ?? '/');
     if (route === null) return this.#refuse(req, res, 404);
     this.#forwarder.handle(req, res, route.upstream, route.name);
   }

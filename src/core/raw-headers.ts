@@ -19,12 +19,17 @@ export function valuesOf(headers: RawHeaders, name: string): string[] {
   return headers.filter((_, at) => at % 2 === 1 && headers[at - 1]?.toLowerCase() === name);
 }
 
-/** Members of a comma-separated list over all its field lines, trimmed, in lower case; empty members are skipped (RFC 9110 5.6.1). */
-export function tokensOf(headers: RawHeaders, name: string): string[] {
+/** Members of a comma-separated list over all its field lines, trimmed; empty members are skipped (RFC 9110 5.6.1). */
+export function elementsOf(headers: RawHeaders, name: string): string[] {
   return valuesOf(headers, name)
     .flatMap((value) => value.split(','))
-    .map((token) => token.trim().toLowerCase())
-    .filter((token) => token !== '');
+    .map((element) => element.trim())
+    .filter((element) => element !== '');
+}
+
+/** The same in lower case, for lists of tokens. */
+export function tokensOf(headers: RawHeaders, name: string): string[] {
+  return elementsOf(headers, name).map((element) => element.toLowerCase());
 }
 
 /** The fields whose lower-case name is not in `names`. */

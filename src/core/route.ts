@@ -34,15 +34,19 @@ function hostName(host: string): string {
 }
 
 /**
- * The path and query of a request target, byte for byte, or null when it has none or carries bytes that no request line
- * may. An absolute form loses its scheme and authority (RFC 9112 3.2.2): a client does not choose the upstream.
+ * The path and query of a request target, byte for byte: nothing is decoded, resolved or joined. `*` for OPTIONS alone; null for what
+ * no origin server can be asked for. An absolute form loses its scheme and authority (RFC 9112 3.2.2): a client does not choose the upstream.
  */
-export function originForm(target: string): string | null {
+export function originForm(target: string, method = 'GET'): string | null {
   if (/[^\x21-\x7e\x80-\xff]/.test(target)) return null;
   if (target.startsWith('/')) return target;
+  const isForAll = method === 'OPTIONS';
+  if (target === '*') return isForAll ? target : null;
   const prefix = /^(?:https?|wss?):\/\/[^/?#]+/i.exec(target);
   if (prefix === null) return null;
   const rest = target.slice(prefix[0].length);
+  // RFC 9112 3.2.4: OPTIONS without path or query asks about the server itself.
+  if (rest === '' && isForAll) return '*';
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 

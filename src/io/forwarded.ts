@@ -7,7 +7,8 @@
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { endToEndHeaders, headerPairs, headerValues, listElements } from './header-list.ts';
+import { elementsOf, valuesOf } from '../core/raw-headers.ts';
+import { endToEndHeaders, headerPairs } from './header-list.ts';
 
 export type Trust = (address: string) => boolean;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;
@@ -116,7 +117,7 @@ function believedChain(peer: string, rawHeaders: readonly string[], trusted: Tru
   const self = peer === '' ? UNIX_PEER : (parseAddress(peer) ?? UNKNOWN_PEER);
   const chain = [self];
   if (peer !== '' && !trusted(self)) return chain;
-  const claims = listElements(rawHeaders, 'x-forwarded-for');
+  const claims = elementsOf(rawHeaders, 'x-forwarded-for');
   if (claims.length === 0) claims.push(...soleRealIp(rawHeaders));
   for (const claim of claims.toReversed()) {
     const address = parseAddress(claim);
@@ -129,7 +130,7 @@ function believedChain(peer: string, rawHeaders: readonly string[], trusted: Tru
 
 /** `X-Real-IP`, unless there are several: then nobody knows which of them the front has written. */
 function soleRealIp(rawHeaders: readonly string[]): string[] {
-  const values = headerValues(rawHeaders, 'x-real-ip');
+  const values = valuesOf(rawHeaders, 'x-real-ip');
   return values.length === 1 ? values : [];
 }
 

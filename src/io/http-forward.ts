@@ -4,12 +4,13 @@
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import httpProxy from 'http-proxy';
+import { valuesOf } from '../core/raw-headers.ts';
 import type { Log, Observer } from '../core/report.ts';
+import { originForm } from '../core/route.ts';
 import type { UpstreamTarget } from '../core/settings.ts';
 import { errorResponse } from './error-page.ts';
 import { forwardHeaders, peerAddress } from './forwarded.ts';
 import type { Trust } from './forwarded.ts';
-import { headerValues } from './header-list.ts';
 import {
   applyHead,
   endToEndTrailers,
@@ -18,7 +19,6 @@ import {
   requestHead,
   writeResponseHead,
 } from './http-heads.ts';
-import { originForm } from './request-target.ts';
 import { isStrippedUpgrade, refuseStrippedUpgrade } from './stripped-upgrade.ts';
 import { createAgentPool } from './upstream-agent.ts';
 import type { AgentPool, UpstreamTls } from './upstream-agent.ts';
@@ -90,7 +90,7 @@ class Forwarder implements HttpForwarder {
     const { accept } = req.headers;
     const target = originForm(req.url ?? '', req.method ?? '');
     // RFC 9112 3.2: several Host lines are several opinions about whom the request is for.
-    if (target === null || headerValues(req.rawHeaders, 'host').length > 1) {
+    if (target === null || valuesOf(req.rawHeaders, 'host').length > 1) {
       answerError(res, 400, accept);
       return;
     }

@@ -1,27 +1,21 @@
 /** What the two heads of a forwarded request look like: framing, Expect, trailers, 1xx.  */
 import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
 import { isForwardingField } from './forwarded.ts';
-import {
-  endToEndHeaders,
-  groupHeaders,
-  headerPairs,
-  headerValues,
-  listElements,
-  withoutHeaders,
-} from './header-list.ts';
+import { tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
+import { endToEndHeaders, groupHeaders, headerPairs } from './header-list.ts';
 
 /** A trailer must not change how its message was framed or to whom it went (RFC 9110 6.5.1). */
 const NOT_IN_TRAILERS = /^(?:content-length|transfer-encoding|host|trailer|authorization|set-cookie)$/i;
 
 /** The head for the upstream: `forwarded` (see forwardHeaders) with the framing of this request. */
 export function requestHead(req: IncomingMessage, forwarded: readonly string[]): string[] {
-  const codings = headerValues(req.rawHeaders, 'transfer-encoding').join(', ');
+  const codings = valuesOf(req.rawHeaders, 'transfer-encoding').join(', ');
   const dropped = new Set<string>();
   // RFC 9110 10.1.1: a 100-continue from an HTTP/1.0 client is ignored.
   if (req.httpVersion === '1.0') dropped.add('expect');
   // Node refuses to announce trailers where there is no chunked body to put them behind.
   if (codings === '') dropped.add('trailer');
-  const head = withoutHeaders(forwarded, dropped);
+  const head = withoutFields(forwarded, dropped);
   if (codings !== '') head.push('Transfer-Encoding', codings);
   return head;
 }
@@ -40,7 +34,7 @@ export function applyHead(outgoing: ClientRequest, head: readonly string[]): voi
 
 /** Whether a request head announces a body. */
 export function hasBody(head: readonly string[]): boolean {
-  return headerValues(head, 'content-length').length > 0 || headerValues(head, 'transfer-encoding').length > 0;
+  return valuesOf(head, 'content-length').length > 0 || valuesOf(head, 'transfer-encoding').length > 0;
 }
 
 /**
@@ -49,12 +43,12 @@ export function hasBody(head: readonly string[]): boolean {
  * @throws Error for a response that cannot be passed on, before anything was written
  */
 export function writeResponseHead(incoming: IncomingMessage, req: IncomingMessage, res: ServerResponse): void {
-  const codings = listElements(incoming.rawHeaders, 'transfer-encoding').map((coding) => coding.toLowerCase());
+  const codings = tokensOf(incoming.rawHeaders, 'transfer-encoding');
   if (codings.some((coding) => coding !== 'chunked')) {
     throw new Error('the upstream used a transfer coding that nobody asked for');
   }
   const trailers = codings.length > 0 && req.httpVersion === '1.1' && mayHaveBody(incoming, req);
-  const head = withoutHeaders(endToEndHeaders(incoming.rawHeaders), new Set(trailers ? [] : ['trailer']));
+  const head = withoutFields(endToEndHeaders(incoming.rawHeaders), new Set(trailers ? [] : ['trailer']));
   res.sendDate = false;
   res.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', head);
   res.flushHeaders();
@@ -64,7 +58,7 @@ export function writeResponseHead(incoming: IncomingMessage, req: IncomingMessag
 export function relayInformation(information: InformationEvent, req: IncomingMessage, res: ServerResponse): void {
   // RFC 9110 15.2: no 1xx for HTTP/1.0.
   if (req.httpVersion === '1.0' || res.headersSent || res.destroyed) return;
-  if (information.statusCode === 100 && headerValues(req.rawHeaders, 'expect').length > 0) res.writeContinue();
+  if (information.statusCode === 100 && valuesOf(req.rawHeaders, 'expect').length > 0) res.writeContinue();
   else if (information.statusCode === 102) res.writeProcessing();
   else if (information.statusCode === 103) relayEarlyHints(information.rawHeaders, res);
 }

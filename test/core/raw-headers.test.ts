@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { endToEnd, formatFields, tokensOf, valuesOf, withoutFields } from '../../src/core/raw-headers.ts';
+import { elementsOf, endToEnd, formatFields, tokensOf, valuesOf, withoutFields } from '../../src/core/raw-headers.ts';
 
 const FIELDS = ['Host', 'a', 'Set-Cookie', 'x=1', 'set-cookie', 'y=2', '__proto__', 'host'];
 
@@ -43,4 +43,8 @@ for (const name of [
 test('fields are written one a line', () => {
   assert.equal(formatFields(['A', '1', 'a', '']), 'A: 1\r\na: \r\n');
   assert.equal(formatFields([]), '');
+});
+
+test('the elements of a list keep their case, over all its lines', () => {
+  assert.deepEqual(elementsOf(['A', 'x, Y,,', 'b', 'z', 'a', ' W '], 'a'), ['x', 'Y', 'W']);
 });

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorResponse, renderRawResponse } from '../../src/io/error-page.ts';
-import { headerValues } from '../../src/io/header-list.ts';
+import { valuesOf } from '../../src/core/raw-headers.ts';
 
 const BROWSER = 'text/html,application/xhtml+xml,*/*;q=0.8';
 
 test('a client that does not ask for HTML gets plain text', () => {
   for (const accept of [undefined, '*/*', 'application/json']) {
     const { headers, body } = errorResponse(502, accept);
-    assert.deepEqual(headerValues(headers, 'content-type'), ['text/plain; charset=utf-8']);
+    assert.deepEqual(valuesOf(headers, 'content-type'), ['text/plain; charset=utf-8']);
     assert.equal(body.toString(), '502 Bad Gateway\nThe server behind this address could not be reached.\n');
   }
 });
@@ -16,7 +16,7 @@ test('a client that does not ask for HTML gets plain text', () => {
 test('a browser gets a page that says what could not be reached', () => {
   const { status, headers, body } = errorResponse(502, BROWSER);
   assert.equal(status, 502);
-  assert.deepEqual(headerValues(headers, 'content-type'), ['text/html; charset=utf-8']);
+  assert.deepEqual(valuesOf(headers, 'content-type'), ['text/html; charset=utf-8']);
   assert.match(body.toString(), /^<!doctype html>/);
   assert.match(body.toString(), /<h1>The server behind this address could not be reached\.<\/h1>/);
 });
@@ -33,13 +33,13 @@ test('a page suits light and dark, loads nothing and says so', () => {
   const { headers, body } = errorResponse(502, BROWSER);
   assert.match(body.toString(), /color-scheme:light dark/);
   assert.doesNotMatch(body.toString(), /src=|href=|url\(|https?:/);
-  assert.deepEqual(headerValues(headers, 'content-security-policy'), ["default-src 'none'; style-src 'unsafe-inline'"]);
+  assert.deepEqual(valuesOf(headers, 'content-security-policy'), ["default-src 'none'; style-src 'unsafe-inline'"]);
 });
 
 test('no answer is stored, and its length is that of its bytes', () => {
   const { headers, body } = errorResponse(404, undefined, 'Zimmer für Gäste');
-  assert.deepEqual(headerValues(headers, 'cache-control'), ['no-store']);
-  assert.deepEqual(headerValues(headers, 'content-length'), [String(body.length)]);
+  assert.deepEqual(valuesOf(headers, 'cache-control'), ['no-store']);
+  assert.deepEqual(valuesOf(headers, 'content-length'), [String(body.length)]);
 });
 
 test('a detail takes the place of the standard sentence and cannot bring markup', () => {

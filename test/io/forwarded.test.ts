@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { compileTrust, forwardHeaders, isForwardingField, peerAddress, resolveClient } from '../../src/io/forwarded.ts';
-import { headerValues } from '../../src/io/header-list.ts';
+import { valuesOf } from '../../src/core/raw-headers.ts';
 
 const trusted = compileTrust(['loopback', 'private']);
 const FRONT = '10.0.0.2';
@@ -16,7 +16,7 @@ const STRANGER = '203.0.113.9';
 /** The pair an upstream looks at. */
 function told(rawHeaders: readonly string[], peer: string): { realIp: string[]; chain: string[] } {
   const headers = forwardHeaders(rawHeaders, peer, trusted);
-  return { realIp: headerValues(headers, 'x-real-ip'), chain: headerValues(headers, 'x-forwarded-for') };
+  return { realIp: valuesOf(headers, 'x-real-ip'), chain: valuesOf(headers, 'x-forwarded-for') };
 }
 
 test('loopback and private cover their ranges and no neighbour', () => {

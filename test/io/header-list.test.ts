@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { endToEndHeaders, groupHeaders, headerValues, listElements } from '../../src/io/header-list.ts';
+import { endToEndHeaders, groupHeaders } from '../../src/io/header-list.ts';
 
 test('end-to-end headers keep their order, casing and repetition', () => {
   const headers = ['HOST', 'a', 'Cookie', 'x=1', 'accept', '*/*', 'Cookie', 'y=2'];
@@ -27,14 +27,6 @@ test('Connection cannot remove framing, host, forwarding or handshake headers', 
 test('TE passes as trailers alone', () => {
   assert.deepEqual(endToEndHeaders(['TE', 'gzip;q=0.5, Trailers', 'Connection', 'TE']), ['TE', 'trailers']);
   assert.deepEqual(endToEndHeaders(['TE', 'gzip']), []);
-});
-
-test('headerValues gives one value for each line', () => {
-  assert.deepEqual(headerValues(['A', '1, 2', 'b', 'x', 'a', '3'], 'a'), ['1, 2', '3']);
-});
-
-test('listElements joins the lines and skips empty elements', () => {
-  assert.deepEqual(listElements(['A', '1, 2,,', 'b', 'x', 'a', ' 3 '], 'a'), ['1', '2', '3']);
 });
 
 test('groupHeaders puts repeated lines under the first spelling', () => {

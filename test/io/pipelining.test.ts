@@ -19,6 +19,7 @@ function start(t: TestContext): Promise<number> {
       else if (slow.push(res) === 2) setImmediate(() => slow.forEach((answer) => answer.end('slow answer')));
     },
     onUpgrade: (_req, socket) => socket.end('upgraded'),
+    onRefused: () => assert.fail('nothing is refused'),
   });
   return listen(t, server);
 }

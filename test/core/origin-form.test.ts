@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { originForm } from '../../src/io/request-target.ts';
+import { originForm } from '../../src/core/route.ts';
 
 test('a path stays byte for byte', () => {
   for (const path of [
