@@ -4,11 +4,13 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { App } from './app.ts';
 import { type Arguments, HELP, parseArguments } from './config/arguments.ts';
+import type { DoctorOptions } from './config/doctor-arguments.ts';
 import { ConfigError, formatProblem, UsageError } from './config/errors.ts';
 import { type Loaded, loadSettings } from './config/load.ts';
 import { renderSettings } from './config/render.ts';
 import { formatListen } from './config/values.ts';
 import { startDemo } from './demo/demo.ts';
+import { runDoctor } from './doctor/doctor.ts';
 import { askHealth } from './io/healthcheck.ts';
 import { createLogger } from './observe/logger.ts';
 import { Operations } from './operations.ts';
@@ -20,7 +22,12 @@ const BAD_USAGE = 2;
 const DEMO_PROXY = '127.0.0.1:0';
 
 async function main(argv: readonly string[]): Promise<void> {
-  const { command, flags } = parseArguments(argv);
+  const parsed = parseArguments(argv);
+  if (parsed.command === 'doctor') {
+    await doctor(parsed.doctor);
+    return;
+  }
+  const { command, flags } = parsed;
   switch (command) {
     case 'help':
       process.stdout.write(HELP);
@@ -38,6 +45,19 @@ async function main(argv: readonly string[]): Promise<void> {
       await healthcheck(flags);
       return;
   }
+}
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  const stop = new AbortController();
+  // Once: a second Ctrl-C ends the program.
+  process.once('SIGINT', () => stop.abort());
+  const { isTTY: isTerminal } = process.stdout;
+  const output = {
+    write: (text: string) => process.stdout.write(text),
+    isTerminal,
+    colors: isTerminal && (process.env['NO_COLOR'] ?? '') === '',
+  };
+  process.exitCode = (await runDoctor(options, output, stop.signal)) ? 0 : FAILED;
 }
 
 function check(flags: Arguments['flags']): void {

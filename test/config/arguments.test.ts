@@ -41,6 +41,13 @@ test('the help text names every flag and command', () => {
     '--log-level',
     '--help',
     '--version',
+    'doctor',
+    '--for',
+    '--find-timeout',
+    '--ladder',
+    '--header',
+    '--insecure',
+    '--json',
   ];
   for (const word of words) assert.ok(HELP.includes(word), word);
 });
@@ -65,8 +72,67 @@ test('an unknown command is refused with what was probably meant', () => {
   refused(['check', 'my.yaml'], /check takes no argument/);
 });
 
-test('what does not work yet is refused', () => {
-  refused(['doctor', 'https://neko.example.com'], /doctor does not work yet/);
+test('the doctor takes a URL and has defaults', () => {
+  const argv = ['doctor', 'https://user:pw@neko.example.com/ws?password=x#top'];
+  const parsed = parseArguments(argv);
+  assert.ok(parsed.command === 'doctor');
+  const { url, ...rest } = parsed.doctor;
+  assert.equal(url.href, 'wss://user:pw@neko.example.com/ws?password=x');
+  assert.deepEqual(rest, { forMs: 90_000, ladder: null, headers: {}, insecure: false, json: false });
+});
+
+test('the doctor has flags of its own', () => {
+  const argv = ['doctor', 'ws://a/', '--for', '5m', '--ladder', '3s, 500ms,3s', '--json', '--insecure'];
+  const parsed = parseArguments([...argv, '--header', 'Cookie: a=b; c', '--header=X-Empty:']);
+  assert.ok(parsed.command === 'doctor');
+  const { url, ...rest } = parsed.doctor;
+  assert.equal(url.href, 'ws://a/');
+  assert.deepEqual(rest, {
+    forMs: 300_000,
+    ladder: [500, 3000],
+    headers: { Cookie: 'a=b; c', 'X-Empty': '' },
+    insecure: true,
+    json: true,
+  });
+});
+
+test('--find-timeout brings the usual ladder, and a ladder needs no --find-timeout', () => {
+  const ladderOf = (...flags: string[]): readonly number[] | null => {
+    const parsed = parseArguments(['doctor', 'ws://a', ...flags]);
+    return parsed.command === 'doctor' ? parsed.doctor.ladder : null;
+  };
+  const usual = [31_000, 51_000, 56_000, 61_000, 101_000, 121_000, 241_000, 301_000];
+  assert.deepEqual(ladderOf('--find-timeout'), usual);
+  assert.deepEqual(ladderOf('--find-timeout', '--ladder', '1s'), [1000]);
+  assert.deepEqual(ladderOf('--ladder', '15m'), [900_000]);
+});
+
+test('the doctor refuses what it cannot use, and repeats no secret', () => {
+  refused(['doctor'], /needs a URL/);
+  refused(['doctor', 'neko.example.com/ws?password=hunter2'], /^(?!.*hunter2).*starts with wss:/);
+  refused(['doctor', 'ftp://neko.example.com'], /starts with wss:/);
+  refused(['doctor', 'ws://a', 'ws://b?password=hunter2'], /^(?!.*hunter2).*quotes/);
+  refused(['doctor', 'ws://a', '--for', '90'], /^--for: 90 has no unit/);
+  for (const time of ['0s', 'off', '25h']) refused(['doctor', 'ws://a', '--for', time], /^--for: must be more than 0/);
+  refused(['doctor', 'ws://a', '--ladder', '1s,901s'], /^--ladder: must be .* at most 15m$/);
+  refused(['doctor', 'ws://a', '--ladder', '1s,,2s'], /^--ladder: .* not a duration/);
+  const many = Array.from({ length: 17 }, (_, index) => `${index + 1}s`).join(',');
+  refused(['doctor', 'ws://a', '--ladder', many], /^--ladder: at most 16 steps/);
+});
+
+test('the doctor refuses headers that are none, or that break the handshake', () => {
+  const header = (text: string): string[] => ['doctor', 'ws://a', '--header', text];
+  for (const text of ['hunter2', 'A B: hunter2', 'A: hunter2\r\nB: c', ': hunter2'])
+    refused(header(text), /^(?!.*hunter2).*--header takes one header with its name/);
+  refused(header('Sec-WebSocket-Key: x'), /Sec-WebSocket-Key belongs to the handshake itself/);
+  for (const value of ['', 'a b', 'a,,b', 'a, a'])
+    refused(header(`Sec-WebSocket-Protocol: ${value}`), /--header: Sec-WebSocket-Protocol .* names/);
+});
+
+test('flags stay with their command', () => {
+  refused(['--json'], /^--json does not belong here; it is for: ws-keepalive-proxy doctor URL$/);
+  refused(['check', '--for', '1s'], /--for does not belong here/);
+  refused(['doctor', 'ws://a', '--config', 'x'], /^--config does not belong here; the doctor needs no configuration$/);
 });
 
 test('the demo and an upstream exclude each other', () => {
@@ -76,7 +142,21 @@ test('the demo and an upstream exclude each other', () => {
 test('no arguments make it throw anything but a UsageError', () => {
   const word = fc.oneof(
     fc.string(),
-    fc.constantFrom('--', '-', '--config', '--listen', '--demo', '--no-demo', '-hv', 'check'),
+    fc.constantFrom(
+      'doctor',
+      'ws://a',
+      '--for',
+      '--ladder=',
+      '--header=',
+      '--',
+      '-',
+      '--config',
+      '--listen',
+      '--demo',
+      '--no-demo',
+      '-hv',
+      'check',
+    ),
   );
   fc.assert(
     fc.property(fc.array(word), (argv) => {

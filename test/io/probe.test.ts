@@ -2,12 +2,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type TestContext, test } from 'node:test';
+import { type TestContext, test as nodeTest } from 'node:test';
 import { WebSocket } from 'ws';
 import { isProbeTarget, MAX_PROBES_PER_CLIENT, PROBE_PATH, PROBE_PROTOCOL, ProbeEndpoint } from '../../src/io/probe.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { listen, rawClient } from '../support/http.ts';
+
+/** A socket that is not ended, or not answered, would be waited for. */
+function test(name: string, body: (t: TestContext) => unknown): void {
+  void nodeTest(name, { timeout: 10_000 }, async (t) => {
+    await body(t);
+  });
+}
 
 interface Harness {
   readonly port: number;
