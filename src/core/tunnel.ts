@@ -242,7 +242,7 @@ export class Tunnel {
     const why = to.relay.broken as Broken;
     const code = from === this.client ? LIMIT_CODE[why] : 1011;
     this.#decide({ initiator: from.side, cause: why, code, reason: LIMIT_REASON[why] }, now);
-    if (from === this.client || this.upstream.state === 'answering') this.#finishUnlessClosing(this.upstream);
+    if (from === this.client || this.upstream.state !== 'open') this.#finishUnlessClosing(this.upstream);
     else this.upstream.reset();
     this.#closeOrFinishClient(code, LIMIT_REASON[why]);
   }
