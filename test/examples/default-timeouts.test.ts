@@ -45,6 +45,8 @@ function testDefaults(front: ExampleFront, openBrowser: () => Promise<Browser>):
     const proxy = await startProxy(t, room.port);
     const { port } = await front.start(t, proxy.port);
     const page = await openPageSocket(await openBrowser(), port, 'page');
+    // Apache waits a while for those who are connected when it stops.
+    atEnd(t, () => page.page.close());
     await page.event((event) => event.type === 'open', 'the handshake');
     const client = await connectIdle(t, port, 'idle');
     await growOld(client);

@@ -63,6 +63,19 @@ describe('fronts of the examples', { concurrency: true }, () => {
     await assertConnected(t, port, { child });
   });
 
+  for (const [file, place] of [
+    ['docker-compose/nginx.conf', 'keepalive:8080'],
+    ['docker-compose/nginx.sidecar.conf', 'neko:8081'],
+    ['balanced/nginx.compose.conf', 'keepalive:8080'],
+  ] as const) {
+    test(`${file} connects clients`, { skip: skipWithout('nginx') }, async (t) => {
+      const room = await quietRoom(t);
+      const proxy = await startProxy(t, room.port, SETTINGS);
+      const { port } = await startNginxWith(t, adapt(readExample(file), { [place]: `127.0.0.1:${proxy.port}` }));
+      await assertConnected(t, port, proxy);
+    });
+  }
+
   test('the Connection field of nginx-proxy-manager works as well', { skip: skipWithout('nginx') }, async (t) => {
     const room = await quietRoom(t);
     const proxy = await startProxy(t, room.port, SETTINGS);
