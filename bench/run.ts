@@ -115,11 +115,16 @@ export class Runner {
 
   async #sample(load: Load, stand: Stand): Promise<Sample> {
     if (load.kind === 'idle') return this.#hold(load, stand);
-    const before = stand.proxy?.cpu() ?? 0;
-    const from = performance.now();
-    const figures = await this.#runTool(load, stand.port);
-    if (stand.proxy === null) return figures;
-    const cores = (stand.proxy.cpu() - before) / ((performance.now() - from) / 1000);
+    const { proxy } = stand;
+    let [before, from] = [0, 0];
+    // Called again when measuring starts: what opening and warming up cost is left out then.
+    function look(): void {
+      [before, from] = [proxy?.cpu() ?? 0, performance.now()];
+    }
+    look();
+    const figures = await this.#runTool(load, stand.port, look);
+    if (proxy === null) return figures;
+    const cores = (proxy.cpu() - before) / ((performance.now() - from) / 1000);
     return {
       ...figures,
       cores,
@@ -127,35 +132,42 @@ export class Runner {
     };
   }
 
-  async #runTool(load: Exclude<Load, { kind: 'idle' }>, port: number): Promise<Sample> {
+  async #runTool(load: Exclude<Load, { kind: 'idle' }>, port: number, look: () => void): Promise<Sample> {
     const { websocket, http } = this.#tools;
     const times = [`secs=${this.#plan.secs}`, `warm=${this.#plan.warm}`];
     const conns = `conns=${load.conns}`;
     switch (load.kind) {
       case 'messages': {
         const shape = [conns, `size=${load.size}`, `inflight=${load.inflight}`];
-        return this.#figures(websocket, ['load', String(port), ...shape, ...times]);
+        return this.#figures(websocket, ['load', String(port), ...shape, ...times], look);
       }
       case 'setup': {
-        const { open_s: seconds } = await this.#figures(websocket, ['load', String(port), conns, 'secs=0', 'warm=0']);
+        const { open_s: seconds } = await this.#figures(
+          websocket,
+          ['load', String(port), conns, 'secs=0', 'warm=0'],
+          look,
+        );
         return { rate: load.conns / (seconds as number) };
       }
       case 'requests':
-        return this.#figures(http, [String(port), conns, ...times]);
+        return this.#figures(http, [String(port), conns, ...times], look);
       case 'download':
-        return this.#figures(http, [String(port), conns, 'requests=1', `path=/bytes/${load.bytes}`]);
+        return this.#figures(http, [String(port), conns, 'requests=1', `path=/bytes/${load.bytes}`], look);
     }
   }
 
-  /** Runs a generator to its end. @returns what its last line says */
-  async #figures(tool: string, args: readonly string[]): Promise<Sample & Record<string, number>> {
+  /** Runs a generator to its end. Its first line of two says that measuring starts. @returns what its last line says */
+  async #figures(tool: string, args: readonly string[], look: () => void): Promise<Sample & Record<string, number>> {
     const child = start(this.#tool(tool, args), ['ignore', 'pipe', 'pipe']);
     let [output, complaint] = ['', ''];
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      if (text === '{}\n') look();
+      output += text;
+    });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
     const [code] = (await once(child, 'close')) as [number | null];
     if (code !== 0) throw new Error(`the generator ended with ${code}: ${complaint}${output}`);
-    return JSON.parse(output) as Record<string, number>;
+    return JSON.parse(output.trim().split('\n').at(-1) ?? '') as Record<string, number>;
   }
 
   /** Connections are opened, left alone, and given up. */

@@ -49,7 +49,7 @@ export interface OtherBuild {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const PINGING = { WSKP_KEEPALIVE_PING_INTERVAL: '100ms', WSKP_KEEPALIVE_MODE: 'always' };
 /** Descriptors that nginx may use; two for each connection. */
 const NGINX_CONNECTIONS = 19_000;

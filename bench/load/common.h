@@ -71,6 +71,12 @@ __attribute__((unused)) static const char *argument(int argc, char **argv, const
   return otherwise;
 }
 
+// Lets the reader look at the proxy's CPU time from here on.
+__attribute__((unused)) static void announce_measuring(void) {
+  puts("{}");
+  fflush(stdout);
+}
+
 // ---- frames (RFC 6455 section 5.2), read as a stream: payloads pass in whatever pieces they come
 
 enum { OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };

@@ -3,7 +3,7 @@
 //   http PORT conns=50 secs=3 warm=1 path=/      requests per second and latencies
 //   http PORT conns=1 requests=1 path=/bytes/N   until so many answers came: bytes per second
 //
-// One line of JSON. Exit code 1: an answer was not 200, had no Content-Length, or a connection ended.
+// A line of JSON when measuring starts, one at the end. Exit code 1: an answer was not 200, had no Content-Length, or a connection ended.
 #include "common.h"
 
 #define HEAD_BYTES 8192
@@ -94,7 +94,9 @@ int main(int argc, char **argv) {
   }
   uint64_t until = requests ? UINT64_MAX : measure_from + (uint64_t)(secs * 1e9);
   static struct epoll_event events[EVENTS];
+  bool measures = false;
   while (nanoseconds() < until && (!requests || answers < requests)) {
+    if (!measures && nanoseconds() >= measure_from) measures = true, announce_measuring();
     int count = epoll_wait(epoll, events, EVENTS, 100);
     for (int i = 0; i < count; i++) on_event(events[i].data.ptr, events[i].events);
   }

@@ -3,7 +3,7 @@
 //   websocket load PORT conns=50 size=64 inflight=1 secs=3 warm=1
 //   websocket hold PORT conns=4000            until standard input ends
 //
-// One line of JSON once all connections are open (`hold`), one at the end. Every echoed byte is compared. Exit code 1: some
+// A line of JSON once all connections are open (`hold`) or measuring starts (`load`), one at the end. Every echoed byte is compared. Exit code 1: some
 // connections failed or died.
 #include "common.h"
 
@@ -198,6 +198,8 @@ static double run_load(struct client *clients, double warm, double secs) {
   send_first(clients);
   measure_from = nanoseconds() + (uint64_t)(warm * 1e9);
   uint64_t until = measure_from + (uint64_t)(secs * 1e9);
+  while (nanoseconds() < measure_from) poll_once();
+  if (secs > 0) announce_measuring();
   while (nanoseconds() < until) poll_once();
   return (nanoseconds() - measure_from) / 1e9;
 }
