@@ -3,7 +3,8 @@
 # An LTS line, pinned by its major version: a rebuild takes in its fixes, and nothing else.
 ARG NODE_MAJOR=24
 
-FROM node:${NODE_MAJOR}-slim AS build
+# Once, on the machine that builds: what comes out of it is the same for every architecture.
+FROM --platform=$BUILDPLATFORM node:${NODE_MAJOR}-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund

@@ -13,7 +13,10 @@ const texts = (instructions: readonly Instruction[], keyword: string): string[] 
 
 test('every stage starts from the slim image of one major version of Node', () => {
   assert.deepEqual(texts(all, 'ARG').slice(0, 1), ['NODE_MAJOR=24']);
-  assert.deepEqual(texts(all, 'FROM'), [`node:\${NODE_MAJOR}-slim AS build`, `node:\${NODE_MAJOR}-slim`]);
+  assert.deepEqual(texts(all, 'FROM'), [
+    `--platform=$BUILDPLATFORM node:\${NODE_MAJOR}-slim AS build`,
+    `node:\${NODE_MAJOR}-slim`,
+  ]);
 });
 
 test('the last stage runs nothing while it is built, so it needs no network and no shell', () => {

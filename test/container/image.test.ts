@@ -73,6 +73,14 @@ describe('the image', { skip: container.skipWithoutRoot }, () => {
     }
   });
 
+  test('holds nothing that is made for one architecture', () => {
+    const files = readdirSync(image.root, { recursive: true, encoding: 'utf8' });
+    assert.deepEqual(
+      files.filter((file) => /\.(?:node|so|wasm)$/.test(file)),
+      [],
+    );
+  });
+
   test('knows the commit it was made of', () => {
     assert.equal(readFileSync(`${image.root}/app/dist/commit`, 'utf8'), `${COMMIT}\n`);
   });
