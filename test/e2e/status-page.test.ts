@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Observer, TrafficObserver } from '../../src/core/report.ts';
 import { startRoom } from '../../src/demo/room.ts';
 import { adminGet, adminPort } from '../support/admin.ts';
 import { atEnd } from '../support/cleanup.ts';
@@ -168,13 +169,20 @@ describe('the status page', { skip: skipWithout('chromium') }, () => {
 
   test('trouble stands out at the hop where it is, stopping is told, and what was learned', async (t) => {
     const rig = await crowd(t, 1);
-    const noting = rig.ledger.noting({
-      ...{ opened() {}, closed() {}, upgradeFailed() {}, httpRequest() {}, ponged() {}, bridged() {} },
+    const noting = rig.ledger.noting<Observer & TrafficObserver>({
+      opened() {},
+      closed() {},
+      upgradeFailed() {},
+      httpRequest() {},
+      ponged() {},
+      bridged() {},
     });
     const { page } = await visit(t, rig.port);
     rig.ledger.closed({
       ...closeReport({ endedAt: performance.now() }),
-      ...{ initiator: 'front', cause: 'front_idle_cut', verdict: 'cut after 3 s' },
+      initiator: 'front',
+      cause: 'front_idle_cut',
+      verdict: 'cut after 3 s',
     });
     noting.upgradeFailed(upgradeFailure());
     rig.lessons.push({ route: 'default', front: '10.0.0.1', cutAfterMs: 3_000, intervalMs: 1_500, agesMs: [] });
