@@ -17,7 +17,7 @@ const IDLE_BUCKETS = [1, 5, 10, 20, 31, 45, 51, 56, 61, 101, 241, 301, 351, 601]
 const RTT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** Where live numbers come from when somebody asks for the metrics. */
-export interface MetricsSource {
+interface MetricsSource {
   /** A connection has to leave this list in the same turn in which its end is reported, or it counts twice or not at all. */
   openConnections(): Iterable<RouteShare>;
   /** The ping intervals in force, in milliseconds: any number for each route. `Infinity` (off) is left out. */

@@ -21,7 +21,7 @@ const MAX_PONGS = 24;
 const TEXT_LENGTH = 300;
 
 /** Where on the way a connection ended. */
-export type Hop = 'browser' | 'front' | 'proxy' | 'upstream';
+type Hop = 'browser' | 'front' | 'proxy' | 'upstream';
 
 interface EndRecord {
   /** Rises by one from end to end. */
