@@ -49,9 +49,12 @@ export function dial(options: DialOptions): Promise<DialOutcome> {
       if (head !== null) settle({ kind: 'open', socket, head, ms });
     });
     socket.on('unexpected-response', (request, response) => {
+      const { socket: connection } = response;
       readBody(response, (body) => {
         settle({ kind: 'answer', answer: answerOf(response, body) });
+        // A request that has its whole answer lets go of its connection without an end.
         request.destroy();
+        connection.destroy();
       });
     });
     options.onSocket?.(socket);

@@ -1,4 +1,5 @@
 /** What the end of a watched connection means, and what its Pings show. Pure: times are arguments, in ms. */
+import { formatDuration } from '../config/duration.ts';
 import { isLegacyPath, likelyOwner, seconds } from '../observe/verdict-words.ts';
 import { bad, count, type Finding, note, ok, warn } from './findings.ts';
 
@@ -74,10 +75,11 @@ function cutWhileIdle(idleMs: number): [text: string, advice: string] {
   ];
 }
 
-/** Half of an idle limit, as the configuration writes it: whole seconds where there are any. */
+/** Half of an idle limit, as the configuration writes it, rounded down; never more than the default interval. */
 export function intervalBelow(limitMs: number): string {
   const half = Math.min(DEFAULT_INTERVAL_MS, limitMs / 2);
-  return half >= 1000 ? `${Math.floor(half / 1000)}s` : `${Math.max(1, Math.floor(half))}ms`;
+  const digit = half >= 1000 ? 1000 : half >= 100 ? 100 : 1;
+  return formatDuration(Math.max(1, Math.floor(half / digit) * digit));
 }
 
 export interface PingFacts {
