@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import type { Observer, TrafficObserver } from '../../src/core/report.ts';
 import { Changes } from '../../src/observe/status/changes.ts';
 import { Ledger } from '../../src/observe/status/ledger.ts';
 import { atEnd } from '../support/cleanup.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { closeReport, connectionInfo, upgradeFailure } from '../support/reports.ts';
 import { connectionView, type MutableView, startStatusRig } from '../support/status-rig.ts';
 import { Watch } from '../support/watch.ts';
@@ -137,7 +139,7 @@ test('ends and refusals are told once, in order, and counts when they change', (
 });
 
 /** A viewer, and everything it was told. */
-async function view(t: TestContext, port: number, headers: Record<string, string> = {}) {
+async function view(t: TestContext, port: number, headers: Record<string, string> = {}, isPaused = false) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/live`, { headers });
   atEnd(t, () => socket.terminate());
   const messages: Message[] = [];
@@ -147,6 +149,7 @@ async function view(t: TestContext, port: number, headers: Record<string, string
     watch.changed();
   });
   await once(socket, 'open');
+  if (isPaused) socket.pause();
   const until = (fits: (message: Message) => unknown): Promise<Message> =>
     watch.until(() => messages.find((message) => fits(message)), 'a message');
   return { socket, messages, until };
@@ -220,4 +223,55 @@ test('there are not more than 32 viewers', async (t) => {
   const rig = await startStatusRig(t);
   for (let index = 0; index < 32; index += 1) await view(t, rig.port);
   await assert.rejects(view(t, rig.port), /503/);
+});
+
+/** A viewer whose snapshot is larger than what the sockets hold, so that it waits in the program while nobody reads. */
+async function slowViewer(t: TestContext) {
+  const clock = new FakeClock();
+  const rig = await startStatusRig(t, clock);
+  for (let index = 0; index < 2_000; index += 1) {
+    rig.connections.push(connectionView({ id: `c${index}`, path: 'x'.repeat(10_000) }));
+  }
+  const viewer = await view(t, rig.port, {}, true);
+  return { clock, rig, viewer };
+}
+
+test('a viewer that reads too slowly is spared the changes, and then gets a fresh snapshot', async (t) => {
+  const { clock, rig, viewer } = await slowViewer(t);
+  rig.connections.length = 1;
+  clock.advance(2_000);
+  viewer.socket.resume();
+  await viewer.until(({ type }) => type === 'snapshot');
+  const { messages } = viewer;
+  while (messages.length < 2) {
+    clock.advance(1_000);
+    await setImmediate();
+  }
+  assert.deepEqual(
+    messages.slice(0, 2).map(({ type, rows }) => [type, rows?.length]),
+    [
+      ['snapshot', 2_000],
+      ['snapshot', 1],
+    ],
+  );
+});
+
+test('a viewer that takes nothing for 30 s is let go', async (t) => {
+  const { clock, rig } = await slowViewer(t);
+  clock.advance(30_000);
+  while (rig.feed.viewers > 0) await setImmediate();
+  clock.advance(10_000);
+  assert.equal(clock.armed, 0);
+});
+
+test('a viewer that reads stays', async (t) => {
+  const clock = new FakeClock();
+  const rig = await startStatusRig(t, clock);
+  const viewer = await view(t, rig.port);
+  for (let tick = 1; tick <= 40; tick += 1) {
+    await viewer.until(() => viewer.messages.length >= tick);
+    clock.advance(1_000);
+  }
+  await viewer.until(() => viewer.messages.length > 40);
+  assert.equal(rig.feed.viewers, 1);
 });

@@ -5,6 +5,7 @@ import type { ConnectionView } from '../../src/core/report.ts';
 import { createAdminServer } from '../../src/io/admin.ts';
 import { systemClock } from '../../src/io/clock.ts';
 import { listen } from '../../src/io/server.ts';
+import type { Timing } from '../../src/observe/closing-desk.ts';
 import { Feed } from '../../src/observe/status/feed.ts';
 import { Ledger } from '../../src/observe/status/ledger.ts';
 import { PAGE, PAGE_POLICY } from '../../src/observe/status/page.ts';
@@ -40,7 +41,8 @@ export const connectionView = (more: Partial<ConnectionView> = {}): MutableView 
   ...more,
 });
 
-export async function startStatusRig(cleanup: Cleanup): Promise<StatusRig> {
+/** @param timing of the feed; what it shows goes by the system's clock */
+export async function startStatusRig(cleanup: Cleanup, timing: Timing = systemClock): Promise<StatusRig> {
   const ledger = new Ledger({ now: () => systemClock.now(), wallClock: Date.now });
   const connections: MutableView[] = [];
   const routes: RouteView[] = [{ name: 'default', intervalMs: 10_000, adaptive: true }];
@@ -53,7 +55,7 @@ export async function startStatusRig(cleanup: Cleanup): Promise<StatusRig> {
     isDraining: () => state.isDraining,
   };
   const startedAt = systemClock.now() - 3_723_000;
-  const feed = new Feed({ version: '1.2.3', ledger, source, startedAt, timing: systemClock, wallClock: Date.now });
+  const feed = new Feed({ version: '1.2.3', ledger, source, startedAt, timing, wallClock: Date.now });
   const page = { status: 200, contentType: 'text/html; charset=utf-8', body: PAGE, headers: PAGE_POLICY };
   const server = createAdminServer({
     hosts: () => [],

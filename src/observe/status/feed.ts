@@ -73,8 +73,9 @@ export class Feed {
 
   readonly #onTick = (): void => {
     this.#cancelTick = this.#options.timing.after(TICK_MS, this.#onTick);
-    if (this.#changes !== null) this.#tell(this.#changes);
+    // Before anything is sent: what a write leaves is only known later.
     for (const viewer of this.#viewers) watchBacklog(viewer);
+    if (this.#changes !== null) this.#tell(this.#changes);
   };
 
   #tell(changes: Changes): void {

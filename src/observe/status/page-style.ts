@@ -26,7 +26,7 @@ section { background: var(--panel); border: 1px solid var(--line); border-radius
 #link { margin-left: auto; display: flex; align-items: center; gap: .5rem; color: var(--soft); }
 .dot { width: .625rem; height: .625rem; border-radius: 50%; background: var(--calm); flex: none; }
 .lost .dot, .draining .dot { background: var(--trouble); }
-.lost main { opacity: .6; }
+.lost main { opacity: .75; }
 
 .figures { display: grid; grid-template-columns: repeat(4, 1fr); gap: 1rem; margin: 0; }
 .figures div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
