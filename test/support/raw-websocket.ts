@@ -199,7 +199,7 @@ export async function startRawServer(cleanup: Cleanup, options: ServerOptions = 
     void welcome(socket);
   });
   const welcome = async (socket: Socket): Promise<void> => {
-    const peer = await accept(socket, options);
+    const peer = await acceptRaw(socket, options);
     if (peer) waiting.push(peer);
     watch.changed();
   };
@@ -215,8 +215,8 @@ export async function startRawServer(cleanup: Cleanup, options: ServerOptions = 
   };
 }
 
-/** Null when the client left before its request was complete. */
-async function accept(socket: Socket, options: ServerOptions): Promise<RawPeer | null> {
+/** Answers one handshake with a 101. Null when the client left before its request was complete. */
+export async function acceptRaw(socket: Socket, options: ServerOptions): Promise<RawPeer | null> {
   const head = await readHead(socket).catch(() => null);
   if (head === null) return null;
   const key = /^sec-websocket-key: *(\S+)/im.exec(head)?.[1] ?? '';
