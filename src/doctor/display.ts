@@ -88,7 +88,7 @@ class LineDisplay implements Display {
   }
 
   #paint(color: 'green' | 'cyan' | 'yellow' | 'red', text: string): string {
-    return this.#output.colors ? styleText(color, text) : text;
+    return this.#output.colors ? styleText(color, text, { validateStream: false }) : text;
   }
 }
 

@@ -30,7 +30,7 @@ export async function climb(options: LadderOptions): Promise<readonly Step[] | F
 export function probeUrl(url: URL, silenceMs: number): URL {
   const probe = new URL(url);
   if (!url.pathname.endsWith(PROBE_PATH)) {
-    const prefix = url.pathname.replace(/\/(?:api\/ws|[^/]*)\/?$/, '');
+    const prefix = url.pathname.replace(/\/(?:(?:api\/)?ws\/|api\/ws|[^/]*)$/, '');
     probe.pathname = prefix + PROBE_PATH;
   }
   probe.search = `?silent=${silenceMs}ms`;

@@ -152,6 +152,22 @@ describe('the doctor', { concurrency: 4 }, () => {
     assert.match(advice, /probe: true/);
   });
 
+  test('the path of the probe belongs to the upstream while the probe is off, and to the proxy while it is on', async (t) => {
+    const seen: string[] = [];
+    const upstream = await serve(t, (req, res) => {
+      seen.push(req.url ?? '');
+      res.end('upstream');
+    });
+    const path = '/room/.well-known/ws-keepalive/probe';
+    const off = await startProxy(t, upstream);
+    assert.equal(await (await fetch(`http://127.0.0.1:${off.port}${path}`)).text(), 'upstream');
+    const on = await startProxy(t, upstream, { PROBE: 'true' });
+    assert.equal((await fetch(`http://127.0.0.1:${on.port}${path}`)).status, 426);
+    const { code } = await askDoctor(t, `ws://127.0.0.1:${on.port}${path}`, '--for', '200ms', '--ladder', '100ms');
+    assert.equal(code, 0);
+    assert.deepEqual(seen, [path]);
+  });
+
   test('tells a wrong path from a page that is no WebSocket', async (t) => {
     const room = await quietRoom(t);
     const missing = await diagnosis(t, `ws://127.0.0.1:${room.port}/wss?${LOGIN}`);
@@ -249,7 +265,7 @@ describe('the doctor', { concurrency: 4 }, () => {
     assert.equal((await well.exited).code, 0, well.stdout);
     assert.match(well.stdout, /^ {2}ok {4}pings {6}\d+ Pings in 2 s, about one every 0\.\d s$/m);
     assert.match(well.stdout, /\n\nHealthy\.\n$/);
-    const ill = spawnProgram(t, { args: ['doctor', `${url}`.replace('/ws', '/nothing')] });
+    const ill = spawnProgram(t, { args: ['doctor', url.replace('/ws', '/nothing')] });
     assert.equal((await ill.exited).code, 1);
     assert.match(ill.stdout, /^ {2}FAIL {2}handshake {2}404 Not Found .*\n {19}.*\n(?: {19}.*\n)+\nNot healthy\.\n$/m);
     assert.ok(!`${well.stdout}${ill.stdout}`.includes(SECRET));
