@@ -1,9 +1,8 @@
 /** The interval that learns, behind a real nginx that cuts sooner than the configured interval allows for. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { startRoom } from '../../src/demo/room.ts';
 import { readMetrics, readStatus } from '../support/admin.ts';
-import { atEnd } from '../support/cleanup.ts';
+import { startEchoServer } from '../support/echo-server.ts';
 import { connectIdle, type IdleClient } from '../support/idle-client.ts';
 import { type Front, nginxBefore, startNginx } from '../support/nginx.ts';
 import { type Program, startProxy } from '../support/process.ts';
@@ -11,11 +10,12 @@ import { skipWithout } from '../support/requirements.ts';
 
 const LIMIT = 3_000;
 
-/** A quiet room behind the proxy behind an nginx that allows 3 s of silence. */
+/**
+ * A server that says nothing unasked, behind the proxy, behind an nginx that allows 3 s of silence. (nginx leaves a timer
+ * alone that is less than 300 ms old, so with a greeting it would cut that much early.)
+ */
 async function setUp(t: TestContext, settings: Record<string, string>): Promise<{ proxy: Program; front: Front }> {
-  const room = await startRoom({ port: 0, host: '127.0.0.1' });
-  atEnd(t, () => room.close());
-  const proxy = await startProxy(t, room.port, { KEEPALIVE_PING_INTERVAL: '20s', ...settings });
+  const proxy = await startProxy(t, await startEchoServer(t, false), { KEEPALIVE_PING_INTERVAL: '20s', ...settings });
   return { proxy, front: await startNginx(t, nginxBefore(proxy.port, '3s')) };
 }
 
@@ -31,13 +31,17 @@ describe('the adaptive interval', { concurrency: true, skip: skipWithout('nginx'
   test('after three idle cuts it follows, everybody can see it, and connections stop being cut', async (t) => {
     const both = await setUp(t, {});
     const { proxy, front } = both;
-    for (const verdict of await threeCuts(t, both)) assert.match(verdict, /after 3(\.\d)? s of silence/);
+    for (const verdict of await threeCuts(t, both)) {
+      const named = Number(/after ([\d.]+) s of silence/.exec(verdict)?.[1]);
+      // On a loaded machine nginx and the proxy do not begin to count at the same time.
+      assert.ok(Math.abs(named - LIMIT / 1_000) <= 0.2, verdict);
+    }
 
     const line = await proxy.child.log('shorter ping interval learned');
     assert.equal(line['level'], 'warn');
     const interval = Number(line['interval_ms']);
     // nginx's clock has steps of its own.
-    assert.ok(Math.abs(interval - LIMIT / 2) < 100, `${interval} ms`);
+    assert.ok(Math.abs(interval - LIMIT / 2) <= 100, `${interval} ms`);
     assert.match(String(line['reasoning']), /cuts idle connections/);
 
     const status = await readStatus(proxy);
