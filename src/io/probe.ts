@@ -18,7 +18,7 @@ import { endClient } from './refusal.ts';
 export const PROBE_PATH = '/.well-known/ws-keepalive/probe';
 export const PROBE_PROTOCOL = 'ws-keepalive-probe';
 /** Longest silence that can be asked for, in ms. */
-export const MAX_SILENCE_MS = 900_000;
+const MAX_SILENCE_MS = 900_000;
 /** Sockets that one client address may have open. */
 export const MAX_PROBES_PER_CLIENT = 16;
 
