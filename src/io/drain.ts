@@ -2,8 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from './clock.ts';
 
-/** Not more often than this, in ms: many at a time is fine, a timer for each of thousands is not. */
-const SHORTEST_STEP = 10;
+/** How often to look what is due, in ms. Thousands are visited a few at a time, not with a timer each. */
+const TICK = 10;
 
 /**
  * Visits the items evenly over so many ms, the first at once.
@@ -20,7 +20,7 @@ export function spreadOver<T>(items: readonly T[], ms: number, clock: Clock, vis
     const due = elapsed >= ms ? items.length : Math.floor(elapsed / gap) + 1;
     for (const item of items.slice(next, due)) visit(item);
     next = due;
-    if (next < items.length) stop = clock.after(Math.max(next * gap - elapsed, SHORTEST_STEP), visitDue);
+    if (next < items.length) stop = clock.after(TICK, visitDue);
   }
   if (items.length > 0) visitDue();
   return () => stop();

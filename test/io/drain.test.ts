@@ -68,7 +68,8 @@ test('nothing to visit needs no timer, and a stop takes the timer back', () => {
 
 /** A response that has been asked for on a kept-alive connection. */
 async function startResponse(t: Parameters<typeof listen>[0]) {
-  const server = createServer();
+  // An idle connection stays for ever.
+  const server = createServer({ keepAliveTimeout: 0 });
   const port = await listen(t, server);
   const client = await connectRaw(t, port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   const [, res] = (await once(server, 'request')) as [unknown, ServerResponse];

@@ -183,10 +183,9 @@ describe('at every step of every flow', { concurrency: true }, () => {
 
 test('afterwards no connection, place, descriptor or timer is left, and every opening has its end', async () => {
   await app.app.registry.empty();
-  await untilAtMost(() => app.app.admission.size, 0, 'places');
   await untilAtMost(descriptors, held.descriptors, 'descriptors');
   await untilAtMost(timers, held.timers, 'timers');
-  assert.equal(app.app.admission.clients, 0);
+  assert.deepEqual([app.app.admission.size, app.app.admission.clients], [0, 0]);
   assert.equal(app.closed.length, app.opened.length);
   assert.deepEqual(app.sink.lines('internal error, connection closed'), []);
 });

@@ -4,8 +4,8 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Longer than anything that may still be closing. */
-const PATIENCE = 15_000;
+/** For sockets that are just closing. Shorter than the timeouts that would hide what is kept too long. */
+const PATIENCE = 3000;
 
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
