@@ -14,6 +14,7 @@ import { EXAMPLES } from '../support/examples.ts';
 import { freePort } from '../support/free-port.ts';
 import { connectIdle } from '../support/idle-client.ts';
 import { startChild, temporaryFolder, untilListening } from '../support/process.ts';
+import { allRequired } from '../support/requirements.ts';
 import { Scope } from '../support/scope.ts';
 
 const run = promisify(execFile);
@@ -32,7 +33,9 @@ function surroundings(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(inherited), npm_config_prefer_offline: 'true' };
 }
 
-describe('the package', { skip: MANIFEST.exports === undefined && 'package.json exports nothing' }, () => {
+const skip = !allRequired && MANIFEST.exports === undefined && 'package.json exports nothing';
+
+describe('the package', { skip }, () => {
   const scope = new Scope();
   let folder = '';
   let files: string[] = [];
