@@ -90,6 +90,19 @@ test('a Pong that nobody asked for tells nothing, then or later', () => {
   assert.equal(keepalive.judgementDue(), 44_000);
 });
 
+test('after a Pong that nobody asked for the others are not taken for later ones', () => {
+  const keepalive = keepaliveOf();
+  keepalive.relayedPong(1);
+  keepalive.relayedPing(1, 1000);
+  keepalive.relayedPing(2, 1000);
+  keepalive.relayedPong(2);
+  keepalive.sent(MIB, 2000);
+  keepalive.relayedPing(3, 3000);
+  keepalive.relayedPong(3);
+  keepalive.flushedPing(12_000);
+  assert.equal(keepalive.judgementDue(), 42_000 + MIB_TIME, 'that was the answer to the second');
+});
+
 test('an own answer beyond the awaited one makes room for the next', () => {
   const keepalive = keepaliveOf();
   keepalive.relayedPing(1, 1000);

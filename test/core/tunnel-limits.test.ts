@@ -259,6 +259,13 @@ test('a limit that is passed during a stop resets nobody who got a Close', () =>
   }
 });
 
+test('nor is an upstream reset that is being ended', () => {
+  const harness = new TunnelHarness();
+  harness.reset('client');
+  harness.receive('upstream', frameFrom('upstream', OPCODE.binary, '', { claimed: 2n ** 63n }));
+  assert.deepEqual(harness.wishes.upstream, ['end']);
+});
+
 test('a client that is stuck during a stop is reset, and the upstream keeps its time', () => {
   const harness = new TunnelHarness();
   harness.holdFlush = true;
