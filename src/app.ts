@@ -12,7 +12,7 @@ import { originForm, selectRoute } from './core/route.ts';
 import type { Address, KeepaliveSettings, Settings } from './core/settings.ts';
 import { Admission } from './io/admission.ts';
 import { type Clock, systemClock } from './io/clock.ts';
-import { Connection, type ConnectionDeps } from './io/connection.ts';
+import type { Connection, ConnectionDeps } from './io/connection.ts';
 import { clientsWithin, descriptorLimit, effectiveLimits, warnOfBudget } from './io/descriptors.ts';
 import { spreadOver } from './io/drain.ts';
 import { renderRawResponse } from './io/error-page.ts';
@@ -21,6 +21,7 @@ import { ForwarderSlot } from './io/forwarder-slot.ts';
 import { hasTooManyHeaders } from './io/header-list.ts';
 import { answerError, type HttpForwarderOptions } from './io/http-forward.ts';
 import { Listeners } from './io/listeners.ts';
+import { openTunnel } from './io/open-tunnel.ts';
 import { isProbeTarget, ProbeEndpoint } from './io/probe.ts';
 import { createRandom } from './io/random.ts';
 import { Registry } from './io/registry.ts';
@@ -56,10 +57,7 @@ export class App {
   readonly #observer: Observer & TrafficObserver;
   readonly #clock: Clock;
   readonly #adaptive: Pick<AdaptiveInterval, 'intervalFor'> | undefined;
-  readonly #scheduler: Scheduler;
-  readonly #toClient = new Pieces();
-  readonly #toUpstream = new Pieces();
-  readonly #random = createRandom();
+  readonly #deps: ConnectionDeps;
   readonly #probe: ProbeEndpoint;
   readonly #descriptors: number;
   readonly #listeners: Listeners;
@@ -73,8 +71,18 @@ export class App {
     this.#observer = options.observer;
     this.#clock = options.clock ?? systemClock;
     this.#adaptive = options.adaptive;
-    this.#scheduler = new Scheduler(this.#clock);
     this.#settings = withCertificates(options.settings);
+    this.#deps = {
+      clock: this.#clock,
+      scheduler: new Scheduler(this.#clock),
+      registry: this.registry,
+      observer: this.#observer,
+      log: this.#log,
+      random: createRandom(),
+      toClient: new Pieces(),
+      toUpstream: new Pieces(),
+      buffer: () => this.#settings.limits.buffer,
+    };
     this.#trust = compileTrust(this.#settings.trustedProxies);
     this.#forwarder = new ForwarderSlot(this.#forwarderOptions());
     this.#descriptors = options.descriptors ?? descriptorLimit();
@@ -259,28 +267,14 @@ export class App {
 
   #openTunnel(parts: TunnelParts): void {
     const { limits, timeouts } = this.#settings;
-    const deps: ConnectionDeps = {
-      clock: this.#clock,
-      scheduler: this.#scheduler,
-      registry: this.registry,
-      observer: this.#observer,
-      log: this.#log,
-      random: this.#random,
-      toClient: this.#toClient,
-      toUpstream: this.#toUpstream,
-      buffer: limits.buffer,
-    };
-    const { socket: client, clientHead, upstream, upstreamRest, reader } = parts;
-    this.admission.handOver(client);
-    const sockets = { client, clientHead, upstream, upstreamRest, reader };
-    const connection = new Connection(deps, parts.info, sockets, {
+    this.admission.handOver(parts.socket);
+    const connection = openTunnel(this.#deps, parts, {
       keepalive: this.#adapted(parts.route.keepalive, parts.info),
       stall: timeouts.stall,
       maxFrame: limits.frame,
       controlRate: limits.controlFramesPerSecond,
       extensions: parts.extensions,
     });
-    connection.start(sockets);
     if (this.#isDraining) drainConnection(connection);
   }
 }

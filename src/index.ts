@@ -57,7 +57,7 @@ export function createApp({ config, log: given }: CreateAppOptions): Proxy {
   const log = given ?? createLogger(settings.log);
   const warn = (texts: readonly string[]): void => texts.forEach((text) => log.warn({}, text));
   warn(warnings);
-  const operations = new Operations({ settings, log, version: build.version });
+  const operations = new Operations({ settings, log, build });
   const app = new App({ settings, log, observer: operations.observer, adaptive: operations.adaptive });
   operations.attach(app);
 

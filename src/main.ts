@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** Arguments, signals, exit codes: 0 fine, 1 failed, 2 bad arguments or configuration. */
-import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { App } from './app.ts';
 import { type Arguments, HELP, parseArguments } from './config/arguments.ts';
@@ -14,6 +13,7 @@ import { runDoctor } from './doctor/doctor.ts';
 import { askHealth } from './io/healthcheck.ts';
 import { createLogger } from './observe/logger.ts';
 import { Operations } from './operations.ts';
+import { describeBuild, readBuild } from './version.ts';
 
 const FAILED = 1;
 const BAD_USAGE = 2;
@@ -33,7 +33,7 @@ async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(HELP);
       return;
     case 'version':
-      process.stdout.write(`${version()}\n`);
+      process.stdout.write(`${describeBuild(readBuild())}\n`);
       return;
     case 'check':
       check(flags);
@@ -86,7 +86,7 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const { settings, warnings } = load();
   const log = createLogger(settings.log);
   for (const warning of warnings) log.warn(warning);
-  const operations = new Operations({ settings, log, version: version() });
+  const operations = new Operations({ settings, log, build: readBuild() });
   const app = new App({ settings, log, observer: operations.observer, adaptive: operations.adaptive });
   operations.attach(app);
   stopOnSignals(log, async () => {
@@ -98,7 +98,11 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const { admin, addresses } = await listenOn(app, operations);
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
-  if (demo !== null) process.stdout.write(`\n  Demo: ${await demo.open(flags.listen?.[0], addresses)}\n\n`);
+  if (demo === null) return;
+  const page = await demo.open(flags.listen?.[0], addresses);
+  process.stdout.write(
+    `\n  Demo: ${page}\n  Status page: ${admin === null ? 'off' : `http://${formatListen(admin)}/`}\n\n`,
+  );
 }
 
 /** All listeners, or none: what has started would keep the program alive. */
@@ -140,11 +144,6 @@ function reloadOnSignal(log: Logger, app: App, load: () => Loaded): void {
       log.error({ problems }, 'configuration not reloaded, the old one stays in force');
     }
   });
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -16,6 +16,7 @@ import { Ledger } from './observe/status/ledger.ts';
 import { PAGE, PAGE_POLICY } from './observe/status/page.ts';
 import { smallestIntervals, type StatusOptions, statusReport } from './observe/status/report.ts';
 import type { StatusSource } from './observe/status/view.ts';
+import type { Build } from './version.ts';
 
 /** How often open connections are given back what was forgotten of the learned intervals, in ms. */
 const FORGET_EVERY_MS = 3_600_000;
@@ -26,7 +27,7 @@ const LIVE_PATH = '/live';
 export interface OperationsOptions {
   readonly settings: Settings;
   readonly log: Log;
-  readonly version: string;
+  readonly build: Build;
 }
 
 /** Made before the app, which reports to `observer` and asks `adaptive`; then given the app with `attach`. */
@@ -46,9 +47,9 @@ export class Operations {
 
   constructor(options: OperationsOptions) {
     this.#options = options;
-    const { version, log, settings } = options;
+    const { build, log, settings } = options;
     const ledger = new Ledger({ now: () => systemClock.now(), wallClock: Date.now });
-    this.#metrics = createMetrics({ version, commit: '' });
+    this.#metrics = createMetrics(build);
     this.#judge = createObserver({
       log,
       metrics: this.#metrics,
@@ -67,7 +68,7 @@ export class Operations {
     // Without a listener nobody could look at what would be noted.
     const noted = settings.admin.listen === null ? this.#judge : ledger.noting(this.#judge);
     this.observer = tellingOfUpstreams(noted, this.#readiness);
-    this.#status = { version, ledger, source: this.#source(), startedAt: systemClock.now() };
+    this.#status = { version: build.version, ledger, source: this.#source(), startedAt: systemClock.now() };
     this.#feed = new Feed({ ...this.#status, timing: systemClock, wallClock: Date.now });
   }
 

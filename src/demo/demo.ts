@@ -7,7 +7,12 @@ import { startRoom } from './room.ts';
 
 /** What the demo's front allows, in ms, and what the proxy does about it. */
 const IDLE_LIMIT = 5000;
-const DEFAULTS = { WSKP_KEEPALIVE_PING_INTERVAL: '2s', WSKP_KEEPALIVE_FRONT_IDLE_TIMEOUT: '5s' };
+const DEFAULTS = {
+  WSKP_KEEPALIVE_PING_INTERVAL: '2s',
+  WSKP_KEEPALIVE_FRONT_IDLE_TIMEOUT: '5s',
+  // Any free port: the usual one may be in use by a real one.
+  WSKP_ADMIN_LISTEN: '127.0.0.1:0',
+};
 
 export interface Demo {
   /** The room's URL: the proxy's upstream. */

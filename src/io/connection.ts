@@ -33,12 +33,14 @@ export interface ConnectionDeps {
   readonly toClient: Pieces;
   readonly toUpstream: Pieces;
   /** How many bytes may wait for one side before the other is no longer read. */
-  readonly buffer: number;
+  readonly buffer: () => number;
 }
 
 /** The two sockets of a connection. */
 export interface ConnectionSockets {
   readonly client: Socket;
+  /** Where chunks of the client come from; left out: `data` events. */
+  readonly clientReader?: ChunkReader;
   /** What the client sent before its 101. */
   readonly clientHead: Buffer;
   readonly upstream: Socket;
@@ -62,7 +64,8 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   readonly #deps: ConnectionDeps;
   readonly #client: Endpoint;
   readonly #upstream: Endpoint;
-  readonly #reader: ChunkReader;
+  readonly #clientReader: ChunkReader | undefined;
+  readonly #upstreamReader: ChunkReader;
   readonly #forget: () => void;
   #isOver = false;
 
@@ -76,18 +79,20 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
     this.tunnel = new Tunnel(options, this, this.openedAt);
     this.#client = new Endpoint(this, this.tunnel.client, sockets.client);
     this.#upstream = new Endpoint(this, this.tunnel.upstream, sockets.upstream);
-    this.#reader = sockets.reader;
+    this.#clientReader = sockets.clientReader;
+    this.#upstreamReader = sockets.reader;
     this.#forget = deps.registry.add(this);
     deps.observer.opened(info);
   }
 
   /** Passes on what came during the handshake, and reads on. */
   start(sockets: ConnectionSockets): void {
-    const { client, clientHead, upstream, upstreamRest, reader } = sockets;
+    const { client, clientHead, clientReader, upstream, upstreamRest, reader } = sockets;
     reader.onChunk = this.#onUpstreamChunk;
+    if (clientReader === undefined) this.#client.readData();
+    else clientReader.onChunk = this.#onClientChunk;
     if (upstreamRest.length > 0) this.onChunk(this.#upstream, upstreamRest);
     if (clientHead.length > 0) this.onChunk(this.#client, clientHead);
-    this.#client.readData();
     if (!this.#client.isPaused) client.resume();
     if (!this.#upstream.isPaused) upstream.resume();
     // A socket that was lost in between has told nobody.
@@ -213,8 +218,14 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
 
   readonly #onUpstreamChunk = (chunk: Buffer): boolean => {
     this.onChunk(this.#upstream, chunk);
-    if (this.#client.hasQueue) this.#reader.keep();
+    if (this.#client.hasQueue) this.#upstreamReader.keep();
     return !this.#upstream.isPaused;
+  };
+
+  readonly #onClientChunk = (chunk: Buffer): boolean => {
+    this.onChunk(this.#client, chunk);
+    if (this.#upstream.hasQueue) this.#clientReader?.keep();
+    return !this.#client.isPaused;
   };
 
   #other(endpoint: Endpoint): Endpoint {
@@ -233,7 +244,7 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   #afterBacklog(from: Endpoint, to: Endpoint): void {
     const { socket } = to;
     // Without `drain` to come nobody would read on.
-    if (socket.writableLength >= this.#deps.buffer && socket.writableNeedDrain && !to.leg.relay.discarding)
+    if (socket.writableLength >= this.#deps.buffer() && socket.writableNeedDrain && !to.leg.relay.discarding)
       from.pause();
     this.#deps.scheduler.update(this);
   }
