@@ -6,7 +6,7 @@ import { didYouMean, nearest } from './nearest.ts';
 import type { Flags } from './overrides.ts';
 
 /** `serve` is what happens without a command. */
-export type Command = 'serve' | 'check' | 'healthcheck' | 'help' | 'version';
+type Command = 'serve' | 'check' | 'healthcheck' | 'help' | 'version';
 
 export type Arguments =
   | { readonly command: Command; readonly flags: Flags }
