@@ -1,0 +1,191 @@
+import { ByteQueue } from './byte-queue.ts';
+import type { Ledger } from './ledger.ts';
+import type { Loop } from './loop.ts';
+import { codeOf, hex, Walker } from './walker.ts';
+
+/** The most that may be held back between two chunks: a header, or a Pong that may be the proxy's, short of its last byte. */
+const MAX_HELD = 13;
+const PING = 0x9;
+const PONG = 0xa;
+const CLOSE = 0x8;
+const TAG_BYTES = 8;
+/** Timers may be a millisecond early. */
+const EARLY = 1.5;
+
+/** What the checker of a direction needs to know. */
+export interface DirectionFacts {
+  /** From the client to the upstream. */
+  readonly isUp: boolean;
+  /** What was asked of the side that the direction comes from, and of the one it goes to. */
+  readonly from: Ledger;
+  readonly to: Ledger;
+  /** The shortest Ping interval that was in force towards the side it goes to, in ms. */
+  interval(): number;
+  /** The side that it comes from has passed a limit, so what it sends may stop anywhere. */
+  isBroken(): boolean;
+  complain(what: string): void;
+}
+
+/**
+ * Compares what the proxy reads from one side with what it writes to the other: invariants 1 to 6. It sees the bytes alone, and
+ * decides by itself which Pongs have to be swallowed.
+ */
+export class Checker {
+  /** Read from the one side, and written to the other. */
+  bytesIn = 0;
+  bytesOut = 0;
+  injectedBytes = 0;
+  swallowedBytes = 0;
+  /** The code of a Close of the proxy's own. */
+  injectedClose: number | null = null;
+  /** A Close went this way, whoever made it. */
+  closed = false;
+  /** Nothing that comes is passed on any more. */
+  stopped = false;
+
+  readonly #loop: Loop;
+  readonly #facts: DirectionFacts;
+  readonly #expected = new ByteQueue();
+  readonly #input = new Walker();
+  readonly #output = new Walker();
+  #lastKey = '';
+
+  constructor(loop: Loop, facts: DirectionFacts) {
+    this.#loop = loop;
+    this.#facts = facts;
+  }
+
+  /** What is written stands between two frames. */
+  get atBoundary(): boolean {
+    return this.#output.atBoundary;
+  }
+
+  /** Bytes that were read and neither written nor swallowed. */
+  get held(): number {
+    return this.#expected.length;
+  }
+
+  read(bytes: Uint8Array): void {
+    this.checkHeld();
+    this.bytesIn += bytes.length;
+    for (let at = 0; at < bytes.length; ) {
+      const next = this.#input.advance(bytes, at);
+      if (!this.stopped) this.#expected.add(bytes.subarray(at, next));
+      if (this.#input.atBoundary) this.#swallowOwnPong();
+      at = next;
+    }
+  }
+
+  wrote(piece: Uint8Array): void {
+    this.bytesOut += piece.length;
+    if (this.stopped) {
+      this.#facts.complain('bytes behind the end of a direction');
+      return;
+    }
+    for (let at = 0; at < piece.length && !this.stopped; ) {
+      const injected = this.#output.atBoundary ? this.#injectedLength(piece, at) : 0;
+      at = injected > 0 ? this.#takeInjected(piece, at, injected) : this.#takeRelayed(piece, at);
+    }
+  }
+
+  /** The proxy wrote to a socket that was just lost. */
+  dropped(piece: Uint8Array): void {
+    this.bytesOut += piece.length;
+  }
+
+  /** Between two events no more than a part of a header or of a Pong may be held. */
+  checkHeld(): void {
+    if (this.stopped || this.#expected.length === 0 || this.#facts.isBroken()) return;
+    const isUnit = this.#input.inHeader || (this.#input.opcode === PONG && !this.#input.atBoundary);
+    if (!isUnit || this.#expected.length > MAX_HELD) this.#fail(`${this.#expected.length} bytes are held back`);
+  }
+
+  /** The proxy ends what it writes. @param isInputOver nothing more can be read, so nothing may be held */
+  ended(isInputOver: boolean): void {
+    this.checkHeld();
+    if (!this.stopped && isInputOver && this.#expected.length > 0)
+      this.#fail(`${this.#expected.length} held bytes were lost at the end`);
+    this.stop();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.#expected.clear();
+  }
+
+  /** Invariant 4. */
+  #swallowOwnPong(): void {
+    const { first, masked, payload, length } = this.#input;
+    const isCandidate = first === 0x8a && masked === this.#facts.isUp && payload.length === TAG_BYTES;
+    if (!isCandidate || !this.#facts.from.take(hex(payload))) return;
+    if (this.stopped) return;
+    if (this.#expected.length < length) {
+      this.#fail('a Pong of the proxy was passed on in part');
+      return;
+    }
+    this.#expected.trim(length);
+    this.swallowedBytes += length;
+  }
+
+  /** Length of the control frame at `at` when it is not the next of the input; else 0. Those are always written as a whole. */
+  #injectedLength(piece: Uint8Array, at: number): number {
+    const second = piece[at + 1];
+    if (second === undefined || ((piece[at] as number) & 0x08) === 0) return 0;
+    const length = 2 + (second & 0x7f) + (second >= 0x80 ? 4 : 0);
+    if ((second & 0x7f) > 125 || at + length > piece.length) return 0;
+    return this.#expected.startsWith(piece.subarray(at, at + length)) ? 0 : length;
+  }
+
+  #takeRelayed(piece: Uint8Array, at: number): number {
+    const next = this.#output.advance(piece, at);
+    const bytes = piece.subarray(at, next);
+    if (!this.#expected.startsWith(bytes)) {
+      this.#fail('bytes differ from what was read');
+      return next;
+    }
+    this.#expected.drop(bytes.length);
+    if (this.#output.atBoundary) this.#noteRelayed();
+    return next;
+  }
+
+  #noteRelayed(): void {
+    const { opcode } = this.#output;
+    if (opcode === PING) this.#facts.to.relayedPingAt = this.#loop.time;
+    else if (opcode === PONG) this.#facts.from.relayedPingAt = Number.NEGATIVE_INFINITY;
+    else if (opcode === CLOSE) this.closed = true;
+  }
+
+  #takeInjected(piece: Uint8Array, at: number, length: number): number {
+    const next = this.#output.advance(piece, at);
+    this.injectedBytes += length;
+    const key = hex(piece.subarray(at + 2, at + 6));
+    if (this.#output.masked !== this.#facts.isUp) this.#fail('an injected frame has the wrong masking');
+    else if (this.#facts.isUp && key === this.#lastKey) this.#fail('a mask key was used twice');
+    else if (this.closed) this.#fail('a frame was injected behind a Close');
+    else if (this.#output.first === 0x89) this.#notePing();
+    else if (this.#output.first === 0x88) this.#noteClose();
+    else this.#fail('bytes differ from what was read, or an unknown frame was injected');
+    this.#lastKey = key;
+    return next;
+  }
+
+  #notePing(): void {
+    const { payload } = this.#output;
+    const { to } = this.#facts;
+    if (payload.length !== TAG_BYTES || !to.add(hex(payload))) this.#fail('a Ping without a fresh tag');
+    const due = to.relayedPingAt + this.#facts.interval() - EARLY;
+    if (this.#loop.time < due) this.#facts.complain('a Ping was injected while a relayed one is unanswered');
+  }
+
+  #noteClose(): void {
+    this.closed = true;
+    this.injectedClose = codeOf(this.#output.payload);
+    this.stopped = true;
+    this.#expected.clear();
+  }
+
+  #fail(what: string): void {
+    this.#facts.complain(what);
+    this.stop();
+  }
+}

@@ -1,0 +1,90 @@
+import type { Session, SimEnd } from './session.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+/** Invariant 7: what a slow peer may take for the bytes before a Ping, in bytes per ms, and how many those may be. */
+const DRAIN_RATE = 65.536;
+const MOST_BUFFERED = 16 * 1024 * 1024;
+/** Late timers, blocked loops, the way of the last bytes, in ms. */
+const SLACK = 4000;
+/** Where Pings are not judged, a Close may stay unanswered for this long, in ms. */
+const CLOSE_TIMEOUT = 60_000;
+/** Waits for a peer's end, in ms. */
+const LINGERS = 4 * 3000;
+
+/** Times by which things have to have happened on one connection. */
+export class Watch {
+  readonly #session: Session;
+  /** Since when each dead side could have been found out, in ms. */
+  readonly #suspectSince = { client: 0, upstream: 0 };
+  /** Since when the end of the connection could have gone on, in ms. */
+  #endingSince = 0;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** @returns what should have happened by now */
+  look(): string[] {
+    const { tunnel } = this.#session.connection;
+    if (tunnel.facts !== null) return this.#lookAtEnding(tunnel.decidedAt);
+    return this.#session.ends.flatMap((end) => [
+      ...this.#lookForDead(end),
+      ...this.#lookForStalled(end),
+      ...this.#lookForForgotten(end),
+    ]);
+  }
+
+  /** No dead peer survives its bound. */
+  #lookForDead(end: SimEnd): string[] {
+    const { loop } = this.#session.world;
+    if (!end.peer.facts.isDead) return [];
+    const { socket, side, checker } = end;
+    // Inside a frame no Ping can go out; while nothing is read no answer can be seen.
+    const isHindered = !checker.atBoundary || socket.isPaused;
+    const since = isHindered ? loop.time : Math.max(socket.readAt, socket.resumedAt, loop.lateEnd);
+    this.#suspectSince[side] = Math.max(this.#suspectSince[side], since, end.peer.facts.faultAt);
+    const bound = this.#session.interval(side, 'max') + this.#answerTime(end) + this.#queueTime(end) + SLACK;
+    if (loop.time <= this.#suspectSince[side] + bound) return [];
+    return [`a dead ${side} was not found out within ${Math.round(bound)} ms`];
+  }
+
+  #lookForStalled(end: SimEnd): string[] {
+    const { loop, settings } = this.#session.world;
+    const { socket, side } = end;
+    const since = Math.max(socket.progressAt, loop.lateEnd);
+    if (socket.writableLength === 0 || loop.time <= since + settings.limits.stall + SLACK) return [];
+    return [`bytes for the ${side} have made no progress for ${Math.round(loop.time - since)} ms`];
+  }
+
+  /** Reading goes on as soon as what was read is gone. */
+  #lookForForgotten(end: SimEnd): string[] {
+    const isForgotten = end.socket.isPaused && this.#session.other(end).socket.writableLength === 0;
+    return isForgotten ? [`the ${end.side} is not read any more`] : [];
+  }
+
+  /** What has begun to end ends. */
+  #lookAtEnding(decidedAt: number): string[] {
+    const { loop } = this.#session.world;
+    const progress = this.#session.ends.map(({ socket }) => (socket.writableLength > 0 ? socket.progressAt : 0));
+    // While a Close is unanswered, whatever else is heard gives more time.
+    const heard = this.#session.ends.map(({ socket }) => socket.readAt);
+    this.#endingSince = Math.max(this.#endingSince, decidedAt, loop.lateEnd, ...progress, ...heard);
+    const times = this.#session.ends.map((end) => this.#answerTime(end));
+    const answer = Math.max(...times.map((time) => (time === NEVER ? CLOSE_TIMEOUT : time)));
+    const bound = answer + this.#session.world.settings.limits.stall + LINGERS + SLACK;
+    if (loop.time <= this.#endingSince + bound) return [];
+    return [`the connection has not ended ${Math.round(bound)} ms after it began to`];
+  }
+
+  /** How long an answer may take, with what is before it. */
+  #answerTime(end: SimEnd): number {
+    const [first, second] = this.#session.world.settings.keepalives;
+    const timeout = Math.max(first[end.side].timeout, second[end.side].timeout);
+    return timeout + Math.min(end.checker.bytesOut, MOST_BUFFERED) / DRAIN_RATE;
+  }
+
+  /** A Ping that the kernel does not take waits until the stall is over. */
+  #queueTime(end: SimEnd): number {
+    return end.link.room < 1024 ? this.#session.world.settings.limits.stall : 0;
+  }
+}
