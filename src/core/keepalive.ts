@@ -5,6 +5,11 @@ const DRAIN_BYTES_PER_MS = 65_536 / 1000;
 /** Kernels and proxies in front buffer no more than this before a slow reader, in bytes. */
 const MAX_BUFFERED = 16 * 1024 * 1024;
 
+/** Pings come early by up to this fraction of the interval, so that connections opened together do not stay in step. */
+export const MAX_JITTER = 0.09;
+/** And by up to this fraction more, to go out together with others. */
+const GRID = 0.01;
+
 /** A Close may stay unanswered for this long where Pings are not judged, in ms. */
 const CLOSE_TIMEOUT = 60_000;
 
@@ -27,7 +32,7 @@ export class Keepalive {
   #heard: number;
   #sent: number;
   #pinged: number;
-  /** Fraction of the interval by which the next Ping comes early: 0 to 0.1. */
+  /** Fraction of the interval by which the next Ping comes early: 0 to `MAX_JITTER`. */
   #jitter: number;
   /** When the newest relayed Ping passed; `-Infinity` once it was answered. */
   #relayedPing = Number.NEGATIVE_INFINITY;
@@ -85,7 +90,7 @@ export class Keepalive {
     this.#bytesSent += bytes;
   }
 
-  /** A Ping of ours is due: it goes out or waits for a frame boundary. @param jitter for the one after it, 0 to 0.1 */
+  /** A Ping of ours is due: it goes out or waits for a frame boundary. @param jitter for the one after it, 0 to `MAX_JITTER` */
   pinged(jitter: number, now: number): void {
     this.#pinged = now;
     this.#jitter = jitter;
@@ -117,6 +122,19 @@ export class Keepalive {
     this.rtt = now - sentAt;
     this.#bytesAnswered = Math.max(this.#bytesAnswered, position);
     this.#noteAnswer();
+  }
+
+  /**
+   * A Ping cannot go out, because the other side has stopped inside a frame, and neither can this side say more until it has gone on
+   * with a frame of its own: from now on its silence counts.
+   */
+  awaitProgress(now: number): void {
+    if (this.#askedAt === NEVER) this.#await(now);
+  }
+
+  /** The Ping went out after all: its flush will start the clock anew. */
+  waitedEnough(): void {
+    this.#askedAt = NEVER;
   }
 
   /** A Ping was handed to the kernel: from now on an answer is awaited. */
@@ -170,11 +188,12 @@ export class Keepalive {
   pingDue(): number {
     const { interval, mode } = this.settings;
     if (interval === NEVER) return NEVER;
-    const early = interval * (1 - this.#jitter);
-    if (mode === 'always') return Math.max(this.#pinged + early, this.#relayedPing + interval);
-    const quiet = Math.min(this.#heard, this.#sent);
+    const quiet = mode === 'always' ? this.#pinged : Math.max(Math.min(this.#heard, this.#sent), this.#pinged);
+    // Due times fall on a grid, so that one wake-up sends the Pings of many connections and reads their answers.
+    const grid = interval * GRID;
+    const due = Math.floor((quiet + interval * (1 - this.#jitter)) / grid) * grid;
     // A relayed Ping may be answered in place of ours and the reverse, so one at a time (RFC 6455 section 5.5.3).
-    return Math.max(quiet + early, this.#pinged + early, this.#relayedPing + interval);
+    return Math.max(due, this.#relayedPing + interval);
   }
 
   /** When the side is dead because queued bytes made no progress; `Infinity`: not for now. */

@@ -1,14 +1,11 @@
 import { closeFrame, pingFrame, type RandomInt32 } from './frame.ts';
-import type { Keepalive } from './keepalive.ts';
+import { type Keepalive, MAX_JITTER } from './keepalive.ts';
 import type { Pieces } from './pieces.ts';
 import type { OutstandingPing, PingTags } from './ping-tags.ts';
 import type { Relay } from './relay.ts';
 import type { Side } from './report.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
-
-/** Pings come early by up to this fraction of the interval, so that connections opened together do not stay in step. */
-const MAX_JITTER = 0.1;
 
 /** What the socket's owner reports once a write is with the kernel, as bits. */
 export const Flush = { nothing: 0, ping: 1, close: 2, ownClose: 4 } as const;
@@ -96,6 +93,7 @@ export class Leg {
       this.flush |= Flush.ownClose;
       return;
     }
+    this.keepalive.waitedEnough();
     this.#notePing({ ...(this.#waiting as OutstandingPing), position: this.keepalive.position, sentAt: now });
     this.#waiting = null;
   }

@@ -14,17 +14,28 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'pr
  */
 const NEVER_NAMED = /^(?:host|content-length|transfer-encoding|sec-websocket-.*|forwarded|x-real-ip|x-forwarded-.*)$/;
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** Values of every field called `name`, in order. */
 export function valuesOf(headers: RawHeaders, name: string): string[] {
-  return headers.filter((_, at) => at % 2 === 1 && headers[at - 1]?.toLowerCase() === name);
+  const values: string[] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const other = headers[at] as string;
+    if (other.length === name.length && other.toLowerCase() === name) values.push(headers[at + 1] as string);
+  }
+  return values;
 }
 
 /** Members of a comma-separated list over all its field lines, trimmed; empty members are skipped (RFC 9110 5.6.1). */
 export function elementsOf(headers: RawHeaders, name: string): string[] {
-  return valuesOf(headers, name)
-    .flatMap((value) => value.split(','))
-    .map((element) => element.trim())
-    .filter((element) => element !== '');
+  const elements: string[] = [];
+  for (const value of valuesOf(headers, name)) {
+    for (const part of value.split(',')) {
+      const element = part.trim();
+      if (element !== '') elements.push(element);
+    }
+  }
+  return elements;
 }
 
 /** The same in lower case, for lists of tokens. */
@@ -32,18 +43,32 @@ export function tokensOf(headers: RawHeaders, name: string): string[] {
   return elementsOf(headers, name).map((element) => element.toLowerCase());
 }
 
-/** The fields whose lower-case name is not in `names`. */
-export function withoutFields(headers: RawHeaders, names: ReadonlySet<string>): string[] {
-  return headers.filter((_, at) => !names.has((headers[at - (at % 2)] as string).toLowerCase()));
+/** The fields whose lower-case name is not in `names`, nor in `more`. */
+export function withoutFields(
+  headers: RawHeaders,
+  names: ReadonlySet<string>,
+  more: ReadonlySet<string> = NONE,
+): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] as string;
+    const lower = name.toLowerCase();
+    if (names.has(lower) || more.has(lower)) continue;
+    kept.push(name);
+    if (at + 1 < headers.length) kept.push(headers[at + 1] as string);
+  }
+  return kept;
 }
 
-/** The fields that pass a proxy: neither hop-by-hop nor named in `Connection`. */
-export function endToEnd(headers: RawHeaders): string[] {
-  const named = tokensOf(headers, 'connection').filter((name) => !NEVER_NAMED.test(name));
-  return withoutFields(headers, new Set([...HOP_BY_HOP, ...named]));
+/** The fields that pass a proxy: neither hop-by-hop nor named in `Connection`, nor among `more`. */
+export function endToEnd(headers: RawHeaders, more: ReadonlySet<string> = NONE): string[] {
+  const named = tokensOf(headers, 'connection').filter((name) => !HOP_BY_HOP.has(name) && !NEVER_NAMED.test(name));
+  return withoutFields(headers, HOP_BY_HOP, named.length === 0 ? more : new Set([...more, ...named]));
 }
 
 /** The fields as they stand on the wire, each line ended by CRLF. */
 export function formatFields(headers: RawHeaders): string {
-  return headers.map((part, at) => (at % 2 === 0 ? `${part}: ` : `${part}\r\n`)).join('');
+  let text = '';
+  for (let at = 0; at < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`;
+  return text;
 }

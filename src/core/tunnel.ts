@@ -149,8 +149,8 @@ export class Tunnel {
    * @returns whether a deadline has passed for which `judge` has to be called, after everything that had arrived was read
    */
   handleTimer(now: number): boolean {
-    if (this.#pingDue(this.client) <= now) this.client.ping(now);
-    if (this.#pingDue(this.upstream) <= now) this.upstream.ping(now);
+    if (this.#pingDue(this.client) <= now) this.#ping(this.client, now);
+    if (this.#pingDue(this.upstream) <= now) this.#ping(this.upstream, now);
     return this.client.judgementDue() <= now || this.upstream.judgementDue() <= now;
   }
 
@@ -295,6 +295,12 @@ export class Tunnel {
   /** Pings go on until anything has begun to end the connection. */
   #pingDue(leg: Leg): number {
     return this.facts === null ? leg.keepalive.pingDue() : NEVER;
+  }
+
+  #ping(leg: Leg, now: number): void {
+    leg.ping(now);
+    // Stopped inside frames both ways, neither side could ever be asked.
+    if (leg.relay.isWaiting && this.#other(leg).relay.scanner.remaining > 0) leg.keepalive.awaitProgress(now);
   }
 
   #judgeLeg(leg: Leg, now: number): void {

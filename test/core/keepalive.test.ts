@@ -222,3 +222,12 @@ test('a side is quiet since the newest byte of either direction', () => {
   keepalive.sent(1, 4500);
   assert.equal(keepalive.quietFor(5000), 500);
 });
+
+test('due times fall on a grid of a hundredth of the interval, early and never late', () => {
+  const keepalive = keepaliveOf({}, 0.0333);
+  assert.equal(keepalive.pingDue(), 10_600);
+  keepalive.pinged(0.0333, 10_600);
+  keepalive.heard(10_650);
+  keepalive.sent(1, 10_655);
+  assert.equal(keepalive.pingDue(), 20_300);
+});

@@ -40,7 +40,7 @@ test('with an extension reserved bits are no violation', () => {
 
 test('a due Ping goes to a quiet client, unmasked, early by the jitter and never late', () => {
   const harness = new TunnelHarness(CLIENT_ONLY, () => -1);
-  assert.equal(harness.tunnel.nextDeadline(), 9000 + 10_000 * 0.1 * 2 ** -32);
+  assert.equal(harness.tunnel.nextDeadline(), 9100);
   harness.pass(10_000);
   const ping = only(harness.frames('client'));
   assert.deepEqual(
@@ -261,4 +261,30 @@ test('the codes of what a push has seen are bits of their own', () => {
     bits.reduce((sum, bit) => sum + bit, 0),
     bits.reduce((all, bit) => all | bit, 0),
   );
+});
+
+/** The first bytes of frames both ways, and then silence. */
+function stoppedInsideFrames(): TunnelHarness {
+  const harness = new TunnelHarness();
+  harness.receive('client', frameFrom('client', OPCODE.text, 'unfinished').subarray(0, 8));
+  harness.receive('upstream', frameFrom('upstream', OPCODE.text, 'unfinished').subarray(0, 4));
+  return harness;
+}
+
+test('peers that both stop inside a frame cannot be asked, and are given up all the same', () => {
+  const harness = stoppedInsideFrames();
+  harness.pass(39_000);
+  assert.equal(harness.cause(), null);
+  harness.pass(2000);
+  assert.equal(harness.cause(), 'pong_timeout');
+});
+
+test('a Ping that could go out after all gets its whole time', () => {
+  const harness = stoppedInsideFrames();
+  harness.pass(38_000);
+  harness.receive('upstream', frameFrom('upstream', OPCODE.text, 'unfinished').subarray(4));
+  harness.pass(20_000);
+  assert.equal(harness.cause(), null);
+  harness.pass(11_000);
+  assert.deepEqual([harness.cause(), harness.tunnel.facts?.side], ['pong_timeout', 'client']);
 });
