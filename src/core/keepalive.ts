@@ -40,7 +40,7 @@ export class Keepalive {
   #relayedPongs = 0;
   /** Pongs that nobody can have asked for. */
   #unasked = 0;
-  /** Number of the Ping whose answer will tell how much was read, and what `position` was before it; 0: none. */
+  /** Number of the relayed Ping whose answer will tell how much was read, and what `position` was before it; 0: none. */
   #probe = 0;
   #probePosition = 0;
 
@@ -99,7 +99,6 @@ export class Keepalive {
   /** A Ping of ours goes out. */
   sentPing(): void {
     this.pings++;
-    this.#ask();
   }
 
   /** An application's own Ping passed towards this side. @param count how many have by now */
@@ -211,15 +210,17 @@ export class Keepalive {
 
   #ask(): void {
     if (this.#probe !== 0) return;
-    this.#probe = this.pings + this.#relayedPings;
+    this.#probe = this.#relayedPings;
     this.#probePosition = this.#bytesSent;
   }
 
-  /** A Pong need not say which Ping it answers, but the n-th one answers the n-th Ping or a later one. */
+  /**
+   * The tag tells which of our Pings is answered. A relayed Pong need not say so, but the n-th one answers the n-th relayed Ping or a
+   * later one; one that nobody asked for (RFC 6455 section 5.5.3) answers none of ours.
+   */
   #noteAnswer(): void {
-    const answers = this.pongs + this.#relayedPongs;
-    this.#unasked = Math.max(this.#unasked, answers - this.pings - this.#relayedPings);
-    if (answers - this.#unasked >= this.#probe)
+    this.#unasked = Math.max(this.#unasked, this.#relayedPongs - this.#relayedPings);
+    if (this.#relayedPongs - this.#unasked >= this.#probe)
       this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#probePosition);
     if (this.#bytesAnswered >= this.#probePosition) this.#probe = 0;
   }
