@@ -3,6 +3,7 @@
  * Its own ideas of a path, of headers and of Expect are bypassed, because they change what passes.
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import httpProxy from 'http-proxy';
 import { valuesOf } from '../core/raw-headers.ts';
 import type { Log, Observer } from '../core/report.ts';
@@ -123,6 +124,7 @@ class Forwarder implements HttpForwarder {
     outgoing.path = exchange.target;
     applyHead(outgoing, exchange.head);
     outgoing.on('information', (information) => relayInformation(information, req, res));
+    outgoing.on('upgrade', outgoingOnUpgrade);
     // Before http-proxy's pipe ends the request.
     req.prependOnceListener('end', () => outgoing.addTrailers(endToEndTrailers(req.rawTrailers)));
     res.once('close', () => giveUpWithClient(req, outgoing));
@@ -167,6 +169,12 @@ class Forwarder implements HttpForwarder {
     );
     answerError(res, status, exchange.accept);
   }
+}
+
+/** Only a handshake is answered with 101. Node would end the connection without a word, and the client would wait for ever. */
+function outgoingOnUpgrade(this: ClientRequest, _incoming: IncomingMessage, socket: Duplex): void {
+  socket.destroy();
+  this.emit('error', new Error('the upstream switched protocols although nobody asked it to'));
 }
 
 /**
