@@ -2,7 +2,7 @@
  * Plain HTTP, passed through by http-proxy: it owns the plumbing (pipes, aborts, errors), and the two heads are decided here.
  * Its own ideas of a path, of headers and of Expect are bypassed, because they change what passes.
  */
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import httpProxy from 'http-proxy';
 import { valuesOf } from '../core/raw-headers.ts';
@@ -15,6 +15,7 @@ import type { Trust } from './forwarded.ts';
 import {
   applyHead,
   endToEndTrailers,
+  flushHead,
   hasBody,
   relayInformation,
   requestHead,
@@ -57,6 +58,8 @@ export function answerError(res: ServerResponse, status: number, accept: string 
 
 /** One request on its way. */
 interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
   readonly upstream: UpstreamTarget;
   readonly route: string;
   readonly target: string;
@@ -67,11 +70,18 @@ interface Exchange {
   retried: boolean;
 }
 
+/**
+ * Listeners are shared by all requests and find their exchange on what they listen to. A WeakMap in its place would keep
+ * what is over alive until the next full collection.
+ */
+const kExchange = Symbol('exchange');
+
+type Carrier<T> = T & { [kExchange]?: Exchange };
+
 class Forwarder implements HttpForwarder {
   readonly #options: HttpForwarderOptions;
   readonly #agents: AgentPool;
   readonly #proxy = httpProxy.createProxyServer({ ignorePath: true, prependPath: false });
-  readonly #exchanges = new WeakMap<IncomingMessage, Exchange>();
 
   constructor(options: HttpForwarderOptions) {
     this.#options = options;
@@ -83,7 +93,7 @@ class Forwarder implements HttpForwarder {
 
   handle(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget, route: string): void {
     const { trusted, observer, log } = this.#options;
-    res.once('close', () => observer.httpRequest(route, res.headersSent ? res.statusCode : 499));
+    res.on('close', () => observer.httpRequest(route, res.headersSent ? res.statusCode : 499));
     if (isStrippedUpgrade(req)) {
       refuseStrippedUpgrade(req, res, route, log);
       return;
@@ -96,38 +106,42 @@ class Forwarder implements HttpForwarder {
       return;
     }
     const head = requestHead(req, forwardHeaders(req.rawHeaders, peerAddress(req.socket), trusted));
-    this.#exchanges.set(req, { upstream, route, target, head, accept, outgoing: null, retried: false });
+    const exchange = { req, res, upstream, route, target, head, accept, outgoing: null, retried: false };
+    (req as Carrier<IncomingMessage>)[kExchange] = exchange;
     // http-proxy would copy these, lower-cased and joined, would skip 'proxyReq' when Expect is among them, and Node would ask
     // for the TLS name in Host, which is the client's to choose. The head is written in #onProxyReq instead.
     req.headers = {};
-    this.#send(req, res, upstream);
+    this.#send(exchange);
   }
 
   close(): void {
     this.#agents.close();
   }
 
-  #send(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget): void {
+  #send(exchange: Exchange): void {
+    const { req, res, upstream } = exchange;
     const { address, tls } = upstream;
     const place = address.kind === 'unix' ? { host: 'localhost', port: 80, socketPath: address.path } : address;
     const target = { ...place, protocol: tls ? 'https:' : 'http:' };
     this.#proxy.web(req, res, { target, agent: this.#agents.agentFor(upstream) }, (error) => {
-      this.#onError(error, req, res);
+      this.#onError(error, exchange);
     });
   }
 
   /** http-proxy calls this when a socket is assigned, before anything is written on it. */
-  readonly #onProxyReq = (outgoing: ClientRequest, req: IncomingMessage, res: ServerResponse): void => {
-    const exchange = this.#exchanges.get(req);
+  readonly #onProxyReq = (outgoing: ClientRequest, req: IncomingMessage): void => {
+    const exchange = (req as Carrier<IncomingMessage>)[kExchange];
     if (exchange === undefined) return;
     exchange.outgoing = outgoing;
+    (outgoing as Carrier<ClientRequest>)[kExchange] = exchange;
     outgoing.path = exchange.target;
     applyHead(outgoing, exchange.head);
-    outgoing.on('information', (information) => relayInformation(information, req, res));
+    outgoing.on('information', outgoingOnInformation);
     outgoing.on('upgrade', outgoingOnUpgrade);
+    exchange.res.on('close', () => giveUpWithClient(req, outgoing));
+    if (!hasBody(exchange.head)) return;
     // Before http-proxy's pipe ends the request.
     req.prependOnceListener('end', () => outgoing.addTrailers(endToEndTrailers(req.rawTrailers)));
-    res.once('close', () => giveUpWithClient(req, outgoing));
     // The rest of an upload that the upstream did not want is read and dropped, else the connection gets stuck.
     outgoing.once('close', () => req.unpipe(outgoing).resume());
   };
@@ -136,29 +150,31 @@ class Forwarder implements HttpForwarder {
     try {
       writeResponseHead(incoming, req, res);
     } catch (error) {
-      this.#onError(error as Error, req, res);
+      const exchange = (req as Carrier<IncomingMessage>)[kExchange];
+      if (exchange !== undefined) this.#onError(error as Error, exchange);
       incoming.destroy();
       return;
     }
     // A pipe does not tell its end that its beginning has died.
-    incoming.once('close', () => {
-      if (!incoming.complete) res.destroy();
+    incoming.on('close', () => {
+      if (incoming.complete) return;
+      flushHead(incoming, res);
+      res.destroy();
     });
   };
 
   /** Runs before http-proxy's pipe ends the response. */
   readonly #onUpstreamEnd = (_req: IncomingMessage, res: ServerResponse, incoming: IncomingMessage): void => {
-    if (!res.writableEnded) res.addTrailers(endToEndTrailers(incoming.rawTrailers));
+    if (incoming.rawTrailers.length > 0 && !res.writableEnded) res.addTrailers(endToEndTrailers(incoming.rawTrailers));
   };
 
-  #onError(error: NodeJS.ErrnoException, req: IncomingMessage, res: ServerResponse): void {
-    const exchange = this.#exchanges.get(req);
+  #onError(error: NodeJS.ErrnoException, exchange: Exchange): void {
+    const { res, upstream, route } = exchange;
     // Once a response has begun its own end tells the client. A client that is gone gets nothing.
-    if (exchange === undefined || res.headersSent || res.destroyed) return;
-    const { upstream, route } = exchange;
-    if (canRetry(error, exchange, req)) {
+    if (res.headersSent || res.destroyed) return;
+    if (canRetry(error, exchange)) {
       exchange.retried = true;
-      this.#send(req, res, upstream);
+      this.#send(exchange);
       return;
     }
     const { code, message } = error;
@@ -169,6 +185,11 @@ class Forwarder implements HttpForwarder {
     );
     answerError(res, status, exchange.accept);
   }
+}
+
+function outgoingOnInformation(this: ClientRequest, information: InformationEvent): void {
+  const exchange = (this as Carrier<ClientRequest>)[kExchange];
+  if (exchange !== undefined) relayInformation(information, exchange.req, exchange.res);
 }
 
 /** Only a handshake is answered with 101. Node would end the connection without a word, and the client would wait for ever. */
@@ -191,7 +212,7 @@ function giveUpWithClient({ complete, socket }: IncomingMessage, outgoing: Clien
 }
 
 /** A kept-alive connection may be closed by the upstream in the moment a request sets out on it (RFC 9112 9.3.1). */
-function canRetry(error: NodeJS.ErrnoException, { retried, outgoing, head }: Exchange, req: IncomingMessage): boolean {
+function canRetry(error: NodeJS.ErrnoException, { req, retried, outgoing, head }: Exchange): boolean {
   const stale = outgoing?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
   const safe = req.method === 'GET' || req.method === 'HEAD' || req.method === 'OPTIONS';
   return stale && safe && !hasBody(head) && !retried;

@@ -7,15 +7,17 @@ import { endToEndHeaders, groupHeaders, headerPairs } from './header-list.ts';
 /** A trailer must not change how its message was framed or to whom it went (RFC 9110 6.5.1). */
 const NOT_IN_TRAILERS = /^(?:content-length|transfer-encoding|host|trailer|authorization|set-cookie)$/i;
 
+const EXPECT: ReadonlySet<string> = new Set(['expect']);
+const TRAILER: ReadonlySet<string> = new Set(['trailer']);
+const NONE: ReadonlySet<string> = new Set();
+
 /** The head for the upstream: `forwarded` (see forwardHeaders) with the framing of this request. */
 export function requestHead(req: IncomingMessage, forwarded: readonly string[]): string[] {
   const codings = valuesOf(req.rawHeaders, 'transfer-encoding').join(', ');
-  const dropped = new Set<string>();
   // RFC 9110 10.1.1: a 100-continue from an HTTP/1.0 client is ignored.
-  if (req.httpVersion === '1.0') dropped.add('expect');
+  const dropped = req.httpVersion === '1.0' ? EXPECT : NONE;
   // Node refuses to announce trailers where there is no chunked body to put them behind.
-  if (codings === '') dropped.add('trailer');
-  const head = withoutFields(forwarded, dropped);
+  const head = withoutFields(forwarded, dropped, codings === '' ? TRAILER : NONE);
   if (codings !== '') head.push('Transfer-Encoding', codings);
   return head;
 }
@@ -38,7 +40,8 @@ export function hasBody(head: readonly string[]): boolean {
 }
 
 /**
- * Writes the head of an upstream's response to the client, at once: an event stream that is quiet still has its head.
+ * Writes the head of an upstream's response to the client. It goes out with the first of the body where that is here already, and
+ * without waiting for it else: an event stream that is quiet still has its head.
  *
  * @throws Error for a response that cannot be passed on, before anything was written
  */
@@ -48,10 +51,16 @@ export function writeResponseHead(incoming: IncomingMessage, req: IncomingMessag
     throw new Error('the upstream used a transfer coding that nobody asked for');
   }
   const trailers = codings.length > 0 && req.httpVersion === '1.1' && mayHaveBody(incoming, req);
-  const head = withoutFields(endToEndHeaders(incoming.rawHeaders), new Set(trailers ? [] : ['trailer']));
+  const head = withoutFields(endToEndHeaders(incoming.rawHeaders), trailers ? NONE : TRAILER);
   res.sendDate = false;
   res.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', head);
-  res.flushHeaders();
+  // What came in one read with the head has been passed on by then.
+  setImmediate(flushHead, incoming, res);
+}
+
+/** Sends a head that nothing has taken along yet. */
+export function flushHead(incoming: IncomingMessage, res: ServerResponse): void {
+  if (!incoming.readableDidRead && !res.writableEnded && !res.destroyed) res.flushHeaders();
 }
 
 /** Passes a 1xx on: 100 to a client that waits for it, 102 and 103 to any that knows 1xx. Others are dropped, as they may be. */
