@@ -8,7 +8,7 @@ import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { elementsOf, valuesOf } from '../core/raw-headers.ts';
-import { endToEndHeaders, headerPairs } from './header-list.ts';
+import { endToEndHeaders } from './header-list.ts';
 
 export type Trust = (address: string) => boolean;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;
@@ -31,6 +31,11 @@ const TRUSTED_FIELDS: ReadonlySet<string> = new Set([
   'x-forwarded-host',
   'x-forwarded-port',
 ]);
+/** Most names can be told from these by their length alone. */
+const LENGTHS: ReadonlySet<number> = new Set([...CLIENT_FIELDS, ...TRUSTED_FIELDS].map((name) => name.length));
+
+/** How many addresses are remembered. A proxy in front has one; clients that come directly have one each. */
+const MAX_REMEMBERED = 256;
 
 /**
  * Compiles a list of trusted proxies: the names `loopback` and `private` (RFC 1918 and fc00::/7), CIDRs, or addresses.
@@ -40,10 +45,23 @@ const TRUSTED_FIELDS: ReadonlySet<string> = new Set([
  */
 export function compileTrust(list: readonly string[]): Trust {
   const ranges = list.flatMap((entry) => (NAMED_RANGES[entry] ?? [entry]).map(parseRange));
-  return function isTrusted(address: string): boolean {
+  return remembering((address) => {
     if (isIP(address) === 0) return false;
     const parsed = ipaddr.process(address);
     return ranges.some(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits));
+  });
+}
+
+/** The same function; it need not think about the same address again and again. */
+function remembering<T>(answer: (address: string) => T): (address: string) => T {
+  const known = new Map<string, T>();
+  return (address) => {
+    const old = known.get(address);
+    if (old !== undefined) return old;
+    const value = answer(address);
+    if (known.size >= MAX_REMEMBERED) known.clear();
+    known.set(address, value);
+    return value;
   };
 }
 
@@ -90,13 +108,19 @@ export function resolveClient(peer: string, rawHeaders: readonly string[], trust
 export function forwardHeaders(rawHeaders: readonly string[], peer: string, trusted: Trust): string[] {
   const chain = believedChain(peer, rawHeaders, trusted);
   const peerTrusted = peer === '' || trusted(peer);
-  const headers = [...headerPairs(endToEndHeaders(rawHeaders))].filter(([name]) => mayPass(name, peerTrusted)).flat();
+  const passing = endToEndHeaders(rawHeaders);
+  const headers: string[] = [];
+  for (let at = 0; at + 1 < passing.length; at += 2) {
+    const name = passing[at] as string;
+    if (mayPass(name, peerTrusted)) headers.push(name, passing[at + 1] as string);
+  }
   headers.push('X-Real-IP', chain[0] ?? UNKNOWN_PEER, 'X-Forwarded-For', chain.join(', '));
   return headers;
 }
 
 /** True for a header that tells of the client or of the way to here. A trailer must not carry it. */
 export function isForwardingField(name: string): boolean {
+  if (!LENGTHS.has(name.length)) return false;
   const plain = plainName(name);
   return CLIENT_FIELDS.has(plain) || TRUSTED_FIELDS.has(plain);
 }
@@ -114,7 +138,7 @@ function plainName(name: string): string {
 
 /** The addresses that can be believed, client first, peer last. */
 function believedChain(peer: string, rawHeaders: readonly string[], trusted: Trust): string[] {
-  const self = peer === '' ? UNIX_PEER : (parseAddress(peer) ?? UNKNOWN_PEER);
+  const self = peer === '' ? UNIX_PEER : parsePeer(peer);
   const chain = [self];
   if (peer !== '' && !trusted(self)) return chain;
   const claims = elementsOf(rawHeaders, 'x-forwarded-for');
@@ -133,6 +157,8 @@ function soleRealIp(rawHeaders: readonly string[]): string[] {
   const values = valuesOf(rawHeaders, 'x-real-ip');
   return values.length === 1 ? values : [];
 }
+
+const parsePeer = remembering((peer) => parseAddress(peer) ?? UNKNOWN_PEER);
 
 /** `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5` as a bare address, IPv4-mapped as IPv4; anything else is undefined. */
 function parseAddress(text: string): string | undefined {

@@ -1,5 +1,5 @@
 /** What HTTP messages on their way need of header lists, beyond the questions that `core/raw-headers.ts` answers. */
-import { endToEnd, type RawHeaders, tokensOf, withoutFields } from '../core/raw-headers.ts';
+import { endToEnd, type RawHeaders, tokensOf } from '../core/raw-headers.ts';
 
 /** Far above what browsers and proxies send, and few enough to look through again and again. */
 const MAX_HEADERS = 256;
@@ -21,7 +21,7 @@ export function* headerPairs(headers: RawHeaders): Generator<[name: string, valu
  * value that can be promised for the next hop as well.
  */
 export function endToEndHeaders(headers: RawHeaders): string[] {
-  const kept = withoutFields(endToEnd(headers), FRAMING);
+  const kept = endToEnd(headers, FRAMING);
   if (tokensOf(headers, 'te').includes('trailers')) kept.push('TE', 'trailers');
   return kept;
 }

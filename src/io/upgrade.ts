@@ -3,7 +3,6 @@
  * is told 101 only after the upstream has said it.
  */
 
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -15,6 +14,7 @@ import type { Route, Settings } from '../core/settings.ts';
 import type { ChunkReader } from './dial.ts';
 import { peerAddress } from './forwarded.ts';
 import { checkRequest, extensionNames, formatSwitchingProtocols } from './handshake.ts';
+import { createRandom } from './random.ts';
 import { endClient, relayRefusal } from './refusal.ts';
 import { discardSocket, UpstreamHandshake } from './upstream-handshake.ts';
 import type { HandshakeFailure, HandshakeOutcome } from './upstream-handshake.ts';
@@ -98,6 +98,17 @@ interface Refusal {
   /** For the client; undefined: nothing beyond the status. */
   readonly told: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+const random = createRandom();
+
+/** 40 random bits in hexadecimal: a name for a connection in the log. */
+function newId(): string {
+  return hex(random()) + hex(random()).slice(-2);
+}
+
+function hex(bits: number): string {
+  return (bits >>> 0).toString(16).padStart(8, '0');
 }
 
 /** One request, until it has become a tunnel or an answer. */
@@ -256,7 +267,7 @@ class UpgradeAttempt {
 
   #info(route: Route | null): ConnectionInfo {
     return {
-      id: randomBytes(5).toString('hex'),
+      id: newId(),
       route: route?.name ?? 'none',
       client: this.#client,
       front: this.#peer === '' ? 'unix' : this.#peer,

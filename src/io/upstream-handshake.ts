@@ -1,6 +1,5 @@
 /** The proxy's own handshake with an upstream: dial, ask, read the head of the answer, judge it. */
 
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { RawHeaders } from '../core/raw-headers.ts';
 import { HeadError, parseResponseHead } from '../core/response-head.ts';
@@ -13,6 +12,7 @@ import { UpstreamReader } from './upstream-reader.ts';
 import type { ChunkReader, DialOptions } from './dial.ts';
 import { checkResponse, formatRequest, offerOf } from './handshake.ts';
 import { after } from './limit-timer.ts';
+import { createRandom } from './random.ts';
 
 export interface HandshakeOptions {
   readonly target: UpstreamTarget;
@@ -26,6 +26,15 @@ export interface HandshakeOptions {
   readonly handshakeTimeoutMs: number;
   /** Most bytes of the answer's head, interim ones included. */
   readonly headLimit: number;
+}
+
+const random = createRandom();
+
+/** 16 bytes in base64 (RFC 6455 4.1), new for each handshake. */
+function newKey(): string {
+  const bytes = Buffer.allocUnsafe(16);
+  for (let at = 0; at < 16; at += 4) bytes.writeInt32LE(random(), at);
+  return bytes.toString('base64');
 }
 
 /** An answer, with the bytes that came behind its head. */
@@ -53,7 +62,7 @@ export class UpstreamHandshake {
   readonly reader: ChunkReader = new UpstreamReader();
   readonly #options: HandshakeOptions;
   readonly #onOutcome: (outcome: HandshakeOutcome) => void;
-  readonly #key = randomBytes(16).toString('base64');
+  readonly #key = newKey();
   readonly #disarm: () => void;
   #connected = false;
   #settled = false;
