@@ -92,6 +92,12 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: 'const answer = this.#reading ? this.#askedAt + timeout : NEVER;',
   },
   {
+    name: 'a Pong that nobody asked for answers a Ping of the proxy',
+    file: KEEPALIVE,
+    find: 'if (this.#relayedPongs - this.#unasked >= this.#probe)\n      this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#probePosition);',
+    replace: 'this.#bytesAnswered = this.#bytesSent;',
+  },
+  {
     name: 'a stall is not noticed',
     file: KEEPALIVE,
     find: 'return this.#stalledAt + this.stall;',
@@ -130,20 +136,20 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a Ping is injected while a relayed one is unanswered',
     file: KEEPALIVE,
-    find: 'return Math.max(quiet + early, this.#pinged + early, this.#relayedPing + interval);',
-    replace: 'return Math.max(quiet + early, this.#pinged + early);',
+    find: 'return Math.max(due, this.#relayedPing + interval);',
+    replace: 'return due;',
   },
   {
     name: 'Pings come when both directions are quiet alone',
     file: KEEPALIVE,
-    find: 'const quiet = Math.min(this.#heard, this.#sent);',
-    replace: 'const quiet = Math.max(this.#heard, this.#sent);',
+    find: 'Math.min(this.#heard, this.#sent)',
+    replace: 'Math.max(this.#heard, this.#sent)',
   },
   {
     name: 'Pings come late',
     file: KEEPALIVE,
-    find: 'const early = interval * (1 - this.#jitter);',
-    replace: 'const early = interval * (1.5 + this.#jitter);',
+    find: 'interval * (1 - this.#jitter)',
+    replace: 'interval * (1.5 + this.#jitter)',
   },
   {
     name: 'nobody is ever declared dead',

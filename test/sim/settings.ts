@@ -24,7 +24,7 @@ export function drawSettings(random: Random): WorldSettings {
   return {
     keepalives: [first, second],
     limits: {
-      stall: random.pick([4000, 20_000, 60_000]),
+      stall: random.pick([2500, 20_000, 60_000]),
       maxFrame: random.pick([NEVER, 4 * KIB * KIB]),
       controlRate: random.pick([NEVER, 20]),
     },
