@@ -16,7 +16,7 @@
  * errors lose their URLs, and objects that hold whole requests (sockets, messages) are named, not shown.
  */
 import { pino } from 'pino';
-import type { DestinationStream, Logger } from 'pino';
+import type { Bindings, ChildLoggerOptions, DestinationStream, Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { redactText } from '../core/redact.ts';
 import type { QueryLogging, Settings } from '../core/settings.ts';
@@ -24,13 +24,12 @@ import type { QueryLogging, Settings } from '../core/settings.ts';
 const HIDDEN = '[redacted]';
 const SECRET_FIELD =
   /^(proxy-)?authorization$|^(set-)?cookie$|^sec-websocket-protocol$|^x-api-key$|^password$|^token$/i;
-const CHILD_PATHS = ['authorization', 'cookie', '["set-cookie"]', '["sec-websocket-protocol"]'].flatMap((name) => [
-  name,
-  name.startsWith('[') ? `*${name}` : `*.${name}`,
-]);
 /** Any URL but `file:`, which the stack of an ES module consists of. */
 const URL_IN_TEXT = /\b(?!file:)[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)]+/gi;
 const MAX_DEPTH = 5;
+
+/** Pino's own type is for custom levels as well. */
+type CreateChild = (this: Logger, bindings: Bindings, options?: ChildLoggerOptions) => Logger;
 
 /** Where lines go: one call of `write` for each, its line break included. */
 export type LogDestination = DestinationStream;
@@ -44,19 +43,29 @@ export function createLogger(settings: Settings['log'], destination?: LogDestina
   const onTerminal = destination === undefined && process.stdout.isTTY;
   const pretty = settings.format === 'pretty' || (settings.format === 'auto' && onTerminal);
   const clean = (fields: object): Record<string, unknown> => cleanFields(fields, settings.query, 0);
-  return pino(
+  const logger = pino(
     {
       level: settings.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }), log: clean },
-      // Formatters do not see what is bound to a child logger, this does.
-      redact: { paths: CHILD_PATHS, censor: HIDDEN },
       // `clean` has already turned errors into plain objects; pino's own serializer would copy all their properties.
       serializers: { err: (value: unknown) => value },
     },
     pretty ? readable(output, onTerminal) : output,
   );
+  return cleaningChildren(logger, clean);
+}
+
+/**
+ * Formatters do not see what is bound to a child logger. Pino's own redaction would, but for that it looks at every line once more.
+ */
+function cleaningChildren(logger: Logger, clean: (fields: object) => Record<string, unknown>): Logger {
+  const create = Reflect.get(logger, 'child') as unknown as CreateChild;
+  function child(this: Logger, bindings: Bindings, options?: ChildLoggerOptions): Logger {
+    return create.call(this, clean(bindings), options);
+  }
+  return Object.assign(logger, { child });
 }
 
 /** pino-pretty as a plain function in the way of each line: no worker thread, no stream that an exit could cut off. */
@@ -75,7 +84,8 @@ function cleanFields(fields: object, mode: QueryLogging, depth: number): Record<
 }
 
 function cleanValue(value: unknown, mode: QueryLogging, depth: number): unknown {
-  if (typeof value === 'string') return redactText(value, mode);
+  // Without an equals sign, plain or encoded, there is no query value in it.
+  if (typeof value === 'string') return /[=%]/.test(value) ? redactText(value, mode) : value;
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
