@@ -8,7 +8,13 @@ import { type Exposition, parseExposition } from './exposition.ts';
 import { OPCODE } from './frames.ts';
 import { type Program, type ProgramOptions, startProgram } from './process.ts';
 import { connectRaw, type RawHttpPeer, startRawUpstream, switchingProtocols, upgradeRequest } from './raw-http.ts';
-import { connectRaw as connectWebSocket, type RawPeer, type RawServer, startRawServer } from './raw-websocket.ts';
+import {
+  type ConnectOptions,
+  connectRaw as connectWebSocket,
+  type RawPeer,
+  type RawServer,
+  startRawServer,
+} from './raw-websocket.ts';
 import { untilAtMost } from './resources.ts';
 import { Scope } from './scope.ts';
 import { Watch } from './watch.ts';
@@ -39,7 +45,7 @@ export interface Target {
   forgetPeak(): void;
 }
 
-/** Starts a program that lives as long as the test file. */
+/** Starts a program that lives as long as the test file. To be called before the file's first test. */
 async function startTarget(scope: Scope, options: ProgramOptions, bystanders: (port: number) => Promise<Bystanders>) {
   // Bystanders do not answer the Close of a program that stops.
   const settings = { TIMEOUTS_DRAIN: '100ms', ...options.settings };
@@ -227,15 +233,18 @@ async function httpBystanders(scope: Scope, port: number): Promise<Bystanders> {
 export interface FrameTarget extends Target {
   readonly server: RawServer;
   /** Both ends of a new connection. */
-  pair(t: Cleanup, path?: string): Promise<{ readonly client: RawPeer; readonly upstream: RawPeer }>;
+  pair(
+    t: Cleanup,
+    options?: Partial<ConnectOptions>,
+  ): Promise<{ readonly client: RawPeer; readonly upstream: RawPeer }>;
 }
 
 export async function startFrameTarget(settings: Readonly<Record<string, string>>): Promise<FrameTarget> {
   const scope = new Scope();
   const server = await startRawServer(scope);
   const args = ['--upstream', `http://127.0.0.1:${server.port}`];
-  const pairOn = async (t: Cleanup, port: number, path = '/ws') => {
-    const [client, upstream] = await Promise.all([connectWebSocket(t, { port, path }), server.next()]);
+  const pairOn = async (t: Cleanup, port: number, options: Partial<ConnectOptions> = {}) => {
+    const [client, upstream] = await Promise.all([connectWebSocket(t, { ...options, port }), server.next()]);
     atEnd(t, () => upstream.socket.destroy());
     return { client, upstream };
   };
@@ -247,7 +256,7 @@ export async function startFrameTarget(settings: Readonly<Record<string, string>
       },
     };
   });
-  return { ...target, server, pair: (t, path) => pairOn(t, target.port, path) };
+  return { ...target, server, pair: (t, own) => pairOn(t, target.port, own) };
 }
 
 /** A message each way. */
