@@ -46,9 +46,11 @@ export class Keepalive {
 
   /** Since when an answer is awaited: the flush of the oldest unanswered Ping. */
   #askedAt = NEVER;
+  /** When the newest Ping was handed to the socket. */
+  #writtenAt: number;
   /** How much longer than the timeout the answer may take, in ms. */
   #allowance = 0;
-  /** A Close has gone out: only a Close or an end answers it, whatever else is heard just gives more time. */
+  /** A Close has gone out. */
   #closing = false;
   #reading = true;
 
@@ -65,6 +67,7 @@ export class Keepalive {
     this.#heard = now;
     this.#sent = now;
     this.#pinged = now;
+    this.#writtenAt = now;
     this.#jitter = jitter;
   }
 
@@ -81,7 +84,8 @@ export class Keepalive {
   /** Something came from this side. Any byte is life. */
   heard(now: number): void {
     this.#heard = now;
-    this.#askedAt = this.#closing && this.#askedAt !== NEVER ? now : NEVER;
+    // Nothing but a Close or an end answers a Close.
+    if (!this.#closing) this.#askedAt = NEVER;
   }
 
   /** Bytes of whatever kind were handed to this side's socket. */
@@ -97,14 +101,16 @@ export class Keepalive {
   }
 
   /** A Ping of ours goes out. */
-  sentPing(): void {
+  sentPing(now: number): void {
     this.pings++;
+    this.#writtenAt = now;
   }
 
   /** An application's own Ping passed towards this side. @param count how many have by now */
   relayedPing(count: number, now: number): void {
     this.#relayedPing = now;
     this.#relayedPings = count;
+    this.#writtenAt = now;
     this.#ask();
   }
 
@@ -118,7 +124,8 @@ export class Keepalive {
   /** A Ping of ours was answered. @param position what `position` was when it was sent @param count how many were by now */
   answered(sentAt: number, position: number, count: number, now: number): void {
     this.pongs = count;
-    this.rtt = now - sentAt;
+    // The timer that sent it may have been early.
+    this.rtt = Math.max(0, now - sentAt);
     this.#bytesAnswered = Math.max(this.#bytesAnswered, position);
     this.#noteAnswer();
   }
@@ -139,6 +146,8 @@ export class Keepalive {
   /** A Ping was handed to the kernel: from now on an answer is awaited. */
   flushedPing(now: number): void {
     if (this.#askedAt !== NEVER || this.#closing) return;
+    // A write is flushed as a whole: the peer may have had the Ping long before, and what came since is life.
+    if (this.#heard > this.#writtenAt) return;
     this.#await(now);
   }
 

@@ -131,7 +131,7 @@ export class Leg {
   /** It can be answered from now on. */
   #notePing(ping: OutstandingPing): void {
     this.#tags.add(ping);
-    this.keepalive.sentPing();
+    this.keepalive.sentPing(ping.sentAt);
     this.flush |= Flush.ping;
   }
 

@@ -187,7 +187,7 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   }
 
   answered(side: Side, ping: OutstandingPing, now: number): void {
-    this.#deps.observer.ponged(this.info, side, now - ping.sentAt, ping.quiet);
+    this.#deps.observer.ponged(this.info, side, Math.max(0, now - ping.sentAt), ping.quiet);
   }
 
   bridged(gap: number): void {

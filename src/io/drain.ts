@@ -28,31 +28,35 @@ export function spreadOver<T>(items: readonly T[], ms: number, clock: Clock, vis
 
 /** The plain HTTP responses under way. While draining, the connection of each ends with it. */
 export class RunningResponses {
-  readonly #responses = new Set<ServerResponse>();
+  /** Those under way, each in a slot, and the free slots. A Set would be rebuilt all the time, and what it leaves keeps old responses alive. */
+  readonly #slots: (ServerResponse | null)[] = [];
+  readonly #free: number[] = [];
   readonly #whenEmpty: (() => void)[] = [];
   #isDraining = false;
 
   get size(): number {
-    return this.#responses.size;
+    return this.#slots.length - this.#free.length;
   }
 
   add(res: ServerResponse): void {
-    this.#responses.add(res);
+    const slot = this.#free.pop() ?? this.#slots.length;
+    this.#slots[slot] = res;
     if (this.#isDraining) endWith(res);
     res.once('close', () => {
-      this.#responses.delete(res);
-      if (this.#responses.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
+      this.#slots[slot] = null;
+      this.#free.push(slot);
+      if (this.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
     });
   }
 
   drain(): void {
     this.#isDraining = true;
-    for (const res of this.#responses) endWith(res);
+    for (const res of this.#slots) if (res !== null) endWith(res);
   }
 
   /** Resolves as soon as no response is under way. */
   empty(): Promise<void> {
-    if (this.#responses.size === 0) return Promise.resolve();
+    if (this.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 }

@@ -5,21 +5,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** The newest answer on its way on each socket. */
-const pending = new WeakMap<Duplex, ServerResponse>();
+/** The newest answer on its way on a socket. It hangs on the socket: a WeakMap costs the collector more. */
+const kPending = Symbol('pending');
+
+type Asked = Duplex & { [kPending]?: ServerResponse | undefined };
 
 /** To be called with every request. */
 export function noteRequest(req: IncomingMessage, res: ServerResponse): void {
-  const { socket } = req;
-  pending.set(socket, res);
-  res.once('close', () => {
-    if (pending.get(socket) === res) pending.delete(socket);
+  const socket: Asked = req.socket;
+  socket[kPending] = res;
+  res.on('close', () => {
+    if (socket[kPending] === res) socket[kPending] = undefined;
   });
 }
 
 /** Calls `go` once the socket has brought all earlier answers: at once, when there are none. Not at all, if it is lost before. */
 export function whenAnswered(socket: Duplex, go: () => void): void {
-  const last = pending.get(socket);
+  const last = (socket as Asked)[kPending];
   if (last === undefined) {
     go();
     return;

@@ -32,7 +32,7 @@ test('an answer tells that everything before its Ping was read', () => {
   const keepalive = keepaliveOf();
   keepalive.sent(4 * MIB, 2000);
   const { position } = keepalive;
-  keepalive.sentPing();
+  keepalive.sentPing(2500);
   keepalive.sent(MIB, 3000);
   keepalive.answered(2500, position, 1, 4000);
   keepalive.flushedPing(12_000);
@@ -73,6 +73,7 @@ test('a Pong tells no more than that the oldest Ping that it may answer was read
   assert.equal(keepalive.judgementDue(), 35_000 + 3 * MIB_TIME, 'the fourth Ping is not read yet');
   keepalive.heard(6000);
   keepalive.relayedPong(4);
+  keepalive.sentPing(12_000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000);
 });
@@ -86,6 +87,7 @@ test('a Pong that nobody asked for tells nothing, then or later', () => {
   assert.equal(keepalive.judgementDue(), 42_000 + MIB_TIME);
   keepalive.heard(13_000);
   keepalive.relayedPong(2);
+  keepalive.sentPing(14_000);
   keepalive.flushedPing(14_000);
   assert.equal(keepalive.judgementDue(), 44_000);
 });
@@ -108,7 +110,7 @@ test('an own answer beyond the awaited one makes room for the next', () => {
   keepalive.relayedPing(1, 1000);
   keepalive.relayedPing(2, 1000);
   keepalive.sent(MIB, 1000);
-  keepalive.sentPing();
+  keepalive.sentPing(1000);
   keepalive.answered(1000, MIB, 1, 2000);
   keepalive.sent(MIB, 3000);
   keepalive.relayedPing(3, 3000);

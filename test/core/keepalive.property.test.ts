@@ -134,7 +134,7 @@ class SlowPeer {
 
   #send(bytes: number, ping: Sent['ping']): void {
     this.#unread.push({ bytes, ping, position: this.keepalive.position, at: this.#now });
-    if (ping === 'ours') this.keepalive.sentPing();
+    if (ping === 'ours') this.keepalive.sentPing(this.#now);
     this.keepalive.sent(bytes, this.#now);
     this.#backlog += bytes;
   }

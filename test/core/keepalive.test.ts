@@ -13,7 +13,7 @@ function keepaliveOf(settings: Partial<PingSettings> = {}, jitter = 0, stall = 6
 /** A Ping of ours falls due, goes out and is with the kernel, all at once. */
 function ping(keepalive: Keepalive, now: number): void {
   keepalive.pinged(0, now);
-  keepalive.sentPing();
+  keepalive.sentPing(now);
   keepalive.sent(10, now);
   keepalive.flushedPing(now);
 }
@@ -126,14 +126,14 @@ test('a Close has to be answered within the timeout, however long', () => {
   }
 });
 
-test('while a Close is unanswered other bytes give more time, and no Ping starts a clock of its own', () => {
+test('while a Close is unanswered no other bytes give more time, and no Ping starts a clock of its own', () => {
   const keepalive = keepaliveOf();
   keepalive.heard(19_000);
   keepalive.flushedClose(20_000);
   keepalive.flushedPing(25_000);
   assert.equal(keepalive.judgementDue(), 50_000);
   keepalive.heard(30_000);
-  assert.equal(keepalive.judgementDue(), 60_000);
+  assert.equal(keepalive.judgementDue(), 50_000);
 });
 
 test('a Close that a Ping went before starts the clock again', () => {
@@ -230,4 +230,27 @@ test('due times fall on a grid of a hundredth of the interval, early and never l
   keepalive.heard(10_650);
   keepalive.sent(1, 10_655);
   assert.equal(keepalive.pingDue(), 20_300);
+});
+
+test('a peer that was heard between the writing of a Ping and its flush owes no answer', () => {
+  const keepalive = keepaliveOf();
+  keepalive.pinged(0, 11_000);
+  keepalive.sentPing(11_000);
+  keepalive.heard(11_500);
+  keepalive.flushedPing(12_000);
+  assert.equal(keepalive.judgementDue(), OFF);
+});
+
+test("nor is it owed for an application's Ping", () => {
+  const keepalive = keepaliveOf();
+  keepalive.relayedPing(1, 11_000);
+  keepalive.heard(11_500);
+  keepalive.flushedPing(12_000);
+  assert.equal(keepalive.judgementDue(), OFF);
+});
+
+test('no round trip is shorter than nothing, though a timer may be early', () => {
+  const keepalive = keepaliveOf();
+  keepalive.answered(5000.6, 0, 1, 5000);
+  assert.equal(keepalive.rtt, 0);
 });

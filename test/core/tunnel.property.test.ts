@@ -183,7 +183,8 @@ test('recorded sessions arrive byte for byte, both ways, while a Ping is due wit
       const size = { client: world.queue.client.length / parts, upstream: world.queue.upstream.length / parts };
       for (let part = 0; part < parts; part += 1) {
         for (const side of SIDES) world.deliver(side, Math.ceil(size[side]), Math.ceil(size[side]));
-        world.take({ do: 'time', ms: 1500, timer: true });
+        // A Close has a limited time for its answer, so none passes behind it.
+        if (world.harness.cause() === null) world.take({ do: 'time', ms: 1500, timer: true });
       }
       assert.ok(world.model.passed >= total - 20, 'but for what a Close leaves behind');
       for (const side of SIDES) assert.ok(world.model.injected(side).length > 0, side);

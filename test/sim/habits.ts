@@ -74,7 +74,10 @@ const ENDINGS: readonly Ending[] = [
 export function drawHabits(random: Random, world: WorldSettings, pings: PingSettings, longestInterval: number): Habits {
   const base = drawSpeech(random, pings);
   const isLate = random.chance(0.15) && pings.timeout !== NEVER;
-  const habits = { ...base, ...drawHearing(random, pings, world.limits.stall), ...drawFate(random, world) };
+  const hearing = drawHearing(random, pings, world.limits.stall);
+  // A Pong that nobody asked for is taken for the answer to an application's Ping, and that the slow owe.
+  const pongEvery = hearing.readRate === NEVER ? base.pongEvery : NEVER;
+  const habits = { ...base, pongEvery, ...hearing, ...drawFate(random, world) };
   const punctual = isLate ? { ...habits, ...late(random, pings) } : habits;
   return { ...punctual, idleLimit: drawIdleLimit(random, longestInterval, punctual) };
 }
