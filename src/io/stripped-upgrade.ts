@@ -24,7 +24,8 @@ export function refuseStrippedUpgrade(req: IncomingMessage, res: ServerResponse,
     426,
     req.headers.accept,
     'The Upgrade header of this WebSocket request was lost on the way. The log of the proxy says what to change.',
-    { Upgrade: 'websocket', Connection: 'Upgrade' },
+    // Node leaves a Connection of ours alone: without `close` a client that asked for the end would wait for it.
+    { Upgrade: 'websocket', Connection: 'Upgrade, close' },
   );
   res.writeHead(status, headers).end(body);
 }
