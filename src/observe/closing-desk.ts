@@ -11,16 +11,19 @@ const REMEMBERED_MS = 5_000;
 /** More waiting reports than this are passed on early: a bound for memory, far above what one second brings. */
 const MAX_WAITING = 20_000;
 
+/** So many tell whether it was a burst and whether the ages differ: a reload ends thousands at once, and each asks about the others. */
+const ENOUGH = 100;
+
 /** The monotonic clock and timers: milliseconds, and what takes the call back. */
 export interface Timing {
   now(): number;
   after(ms: number, callback: () => void): () => void;
 }
 
-/** The abrupt ends of the same front within a second of one of them, that one included. */
+/** The abrupt ends of the same front within a second of one of them, that one included; a hundred at most are looked at. */
 export interface Company {
   readonly together: number;
-  /** Whether all of them had the same idle age. */
+  /** Whether they had the same idle age. */
   readonly sameAge: boolean;
 }
 
@@ -104,6 +107,7 @@ export class ClosingDesk {
       if (Math.abs(end.endedAt - report.endedAt) > TOGETHER_MS) continue;
       together += 1;
       sameAge &&= agesAgree(end.idleMs, report.idleMs);
+      if (together === ENOUGH) break;
     }
     return { together, sameAge };
   }

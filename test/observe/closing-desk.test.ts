@@ -105,3 +105,10 @@ test('a flood is passed on early, the oldest first', () => {
   for (let index = 0; index < 20_001; index += 1) end(`e${index}`, 5_000, { front: `f${index}` });
   assert.deepEqual(released, ['e0 1 same at 0']);
 });
+
+test('of a great many ends a hundred are looked at', () => {
+  const { clock, end, released } = setUp();
+  for (let count = 0; count < 500; count += 1) end(`${count}`, count * 1000);
+  clock.advance(1000);
+  assert.deepEqual([released[0], released[499]], ['0 100 at 1000', '499 100 at 1000']);
+});
