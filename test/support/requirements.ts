@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const PROGRAMS = ['nginx', 'haproxy', 'apache2', 'caddy', 'chromium', 'shellcheck'] as const;
+const PROGRAMS = ['nginx', 'haproxy', 'apache2', 'caddy', 'chromium', 'shellcheck', 'wrk'] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 /** Where Debian puts servers, which is not on every user's PATH. */
