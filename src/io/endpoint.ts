@@ -106,9 +106,10 @@ export function flushedBytes(socket: Socket): number {
   return socket.bytesWritten - socket.writableLength;
 }
 
-/** A reset exists for TCP alone; a unix socket is closed. */
+/** A reset exists for TCP alone; a unix socket is closed. So is one that is shutting down: Node fails there and forgets it, open. */
 function resetSocket(socket: Socket): void {
-  if (socket.remoteFamily === undefined) socket.destroy();
+  const isShuttingDown = socket.writableEnded && socket.writableLength === 0;
+  if (socket.remoteFamily === undefined || isShuttingDown) socket.destroy();
   else socket.resetAndDestroy();
 }
 

@@ -145,3 +145,12 @@ test('an error of the socket is no more than its close', async (t) => {
   await until('close');
   assert.deepEqual(told, ['close']);
 });
+
+test('a reset of a socket that is shutting down closes it', async (t) => {
+  const { endpoint, leg, until } = await startEndpoint(t);
+  leg.wish = 'end';
+  endpoint.grant();
+  leg.wish = 'reset';
+  endpoint.grant();
+  await until('close');
+});

@@ -7,8 +7,8 @@
  */
 import { afterEach, beforeEach } from 'node:test';
 
-/** Milliseconds; longer than any hook between two tests takes. */
-const GRACE = Number(process.env['LEAK_GRACE'] ?? 10_000);
+/** Milliseconds; longer than any hook takes, that of a server which has to be killed in the end included. */
+const GRACE = Number(process.env['LEAK_GRACE'] ?? 20_000);
 
 let running = 0;
 let verdict: NodeJS.Timeout | undefined;
