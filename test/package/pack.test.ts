@@ -23,7 +23,8 @@ const MANIFEST = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'))
   readonly version: string;
   readonly exports?: unknown;
 };
-const NEEDED = /^(?:LICENSE|README(?:\.zh)?\.md|package\.json|config\.example\.yaml|dist\/commit|dist\/.*\.(?:js|d\.ts))$/;
+const NEEDED =
+  /^(?:LICENSE|README(?:\.zh)?\.md|package\.json|config\.example\.yaml|dist\/commit|dist\/.*\.(?:js|d\.ts))$/;
 
 /** What npm sets for the script that runs the tests does not hold for another folder. */
 function surroundings(): NodeJS.ProcessEnv {
