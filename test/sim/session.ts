@@ -165,9 +165,11 @@ export class Session {
   #noteDestroyed(end: SimEnd, how: 'destroy' | 'reset', waiting: number, byPeer: boolean): void {
     const { facts } = end.peer;
     const isGone = byPeer || end.socket.receivedReset || end.link.refuses || facts.isDead || facts.gotReset;
-    if (waiting > 0 && !isGone && !this.world.isCut)
+    // Who passes a limit is reset, and what waits for it goes with that.
+    const isReset = how === 'reset' && this.#isFlooded;
+    if (waiting > 0 && !isGone && !this.world.isCut && !isReset)
       this.complain(`${waiting} bytes for a healthy ${end.side} were thrown away`);
-    if (how === 'reset' && !isGone && !this.#isFlooded) this.complain(`a healthy ${end.side} was reset`);
+    if (how === 'reset' && !isGone && !isReset) this.complain(`a healthy ${end.side} was reset`);
     end.isLost = byPeer;
     end.checker.stop();
   }
