@@ -16,9 +16,9 @@ class RelayUnderTest {
   readonly out = new Pieces();
 
   constructor(options: Partial<RelayOptions> = {}) {
-    const any = Number.POSITIVE_INFINITY;
+    const unlimited = Number.POSITIVE_INFINITY;
     this.relay = new Relay(
-      { masked: false, maxPayload: any, extensions: false, controlRate: any, ...options },
+      { masked: false, maxPayload: unlimited, extensions: false, controlRate: unlimited, ...options },
       this.tags,
     );
   }

@@ -15,21 +15,14 @@ import { parseExposition } from '../support/exposition.ts';
 import { freePort } from '../support/free-port.ts';
 import { createSinkLogger } from '../support/log-sink.ts';
 import { spawnProgram, startProxy } from '../support/process.ts';
-import { closeReport, upgradeFailure } from '../support/reports.ts';
+import { closeReport, metricsInUse, upgradeFailure } from '../support/reports.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const PAGE = readDocument('docs/operations.md');
 const LOGGED_BY_PINO = ['level', 'time', 'msg'];
 
 test('its table of metrics has every metric with its labels', async () => {
-  const metrics = createMetrics({ version: '1', commit: 'c' });
-  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 1 }] });
-  metrics.ended(closeReport());
-  metrics.closed('default', 'client', 'close_frame');
-  metrics.upgradeFailed('default', 'limit');
-  metrics.httpRequest('default', 200);
-  metrics.rtt('client', 1);
-  metrics.bridged('default');
+  const metrics = metricsInUse();
   const { samples, types } = parseExposition((await metrics.exposition()).body, 'text');
   const labelsOf = (name: string): string[] => {
     const sample = samples.find(

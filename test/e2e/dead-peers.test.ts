@@ -112,6 +112,19 @@ describe('peers that do not answer', { concurrency: true }, () => {
     assert.deepEqual(closeFrames(upstream), []);
   });
 
+  test('a client that takes nothing is given up, and the upstream is ended without a Close frame', async (t) => {
+    const server = await startRawServer(t);
+    const proxy = await startProxy(t, server.port, { KEEPALIVE_PING_INTERVAL: 'off', TIMEOUTS_STALL: '1s' });
+    const client = await connectRaw(t, { port: proxy.port });
+    const upstream = await server.next();
+    client.stopReading();
+    await upload(upstream);
+    assert.equal(await upstream.untilEnded(), 'fin');
+    assert.deepEqual(closeFrames(upstream), []);
+    const line = await proxy.child.log('websocket closed');
+    assert.deepEqual([line['initiator'], line['cause']], ['client', 'stall']);
+  });
+
   test('an upstream process that hangs gives the client a 1011 in time', async (t) => {
     const room = await startLegacyServer(t);
     const proxy = await startProxy(t, room.port, UPSTREAM_PINGS);

@@ -5,7 +5,7 @@ import { startRoom } from '../../src/demo/room.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { adapt, readExample } from '../support/examples.ts';
 import { connectIdle, type IdleClient } from '../support/idle-client.ts';
-import { startNginxWith } from '../support/nginx-file.ts';
+import { startNginxWith } from '../support/nginx.ts';
 import { type Program, startProxy } from '../support/process.ts';
 import { skipWithout } from '../support/requirements.ts';
 

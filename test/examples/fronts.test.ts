@@ -7,7 +7,7 @@ import { type Room, startRoom } from '../../src/demo/room.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { adapt, FRONTS, PROXY_ADDRESS, readExample } from '../support/examples.ts';
 import { connectIdle } from '../support/idle-client.ts';
-import { startNginxWith } from '../support/nginx-file.ts';
+import { startNginxWith } from '../support/nginx.ts';
 import { type Program, spawnProgram, startProxy, temporaryFolder } from '../support/process.ts';
 import { skipWithout } from '../support/requirements.ts';
 

@@ -4,9 +4,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { CLOSE_CAUSES, UPGRADE_FAILURES } from '../../src/core/report.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
 import { parseExposition } from '../support/exposition.ts';
-import { closeReport } from '../support/reports.ts';
+import { metricsInUse } from '../support/reports.ts';
 
 interface Alerts {
   readonly groups: readonly { readonly rules: readonly { readonly alert: string; readonly expr: string }[] }[];
@@ -32,14 +31,7 @@ const queries: readonly (readonly [string, string])[] = [
 
 /** Labels of every exported series, by name. */
 async function exportedLabels(): Promise<Map<string, Set<string>>> {
-  const metrics = createMetrics({ version: '1', commit: 'c' });
-  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 1 }] });
-  metrics.ended(closeReport());
-  metrics.closed('default', 'client', 'close_frame');
-  metrics.upgradeFailed('default', 'limit');
-  metrics.httpRequest('default', 200);
-  metrics.rtt('client', 1);
-  metrics.bridged('default');
+  const metrics = metricsInUse();
   const { samples } = parseExposition((await metrics.exposition()).body, 'text');
   return new Map(samples.map(({ name, labels }) => [name, new Set(Object.keys(labels))]));
 }

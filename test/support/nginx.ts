@@ -6,6 +6,8 @@ import { freePort } from './free-port.ts';
 import { type Child, startChild, temporaryFolder, untilListening } from './process.ts';
 import { requireProgram } from './requirements.ts';
 
+const TEMPORARY = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+
 export interface Front {
   readonly port: number;
   readonly child: Child;
@@ -27,20 +29,17 @@ export function nginxBefore(upstreamPort: number, readTimeout: string): string {
 }
 
 /** `server` is what stands inside the server block beside `listen`. */
-export async function startNginx(cleanup: Cleanup, server: string): Promise<Front> {
+export function startNginx(cleanup: Cleanup, server: string): Promise<Front> {
+  return startNginxWith(cleanup, `server {\n    listen 80;\n    ${server}\n  }`);
+}
+
+/** `blocks` is what stands inside `http`; its `listen 80` becomes a free port. */
+export async function startNginxWith(cleanup: Cleanup, blocks: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
   const port = await freePort();
   const config = join(folder, 'nginx.conf');
-  await writeFile(config, configText(folder, port, server));
-  const child = startChild(cleanup, requireProgram('nginx'), ['-p', folder, '-e', 'stderr', '-c', config]);
-  await untilListening(child, port);
-  return { port, child };
-}
-
-/** Without a master process nothing changes user, and one process is all there is to stop. */
-function configText(folder: string, port: number, server: string): string {
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  return `
+  // Without a master process nothing changes user, and one process is all there is to stop.
+  const text = `
 daemon off;
 master_process off;
 pid ${folder}/nginx.pid;
@@ -48,11 +47,12 @@ error_log stderr warn;
 events { worker_connections 512; }
 http {
   access_log off;
-  ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
-  server {
-    listen 127.0.0.1:${port};
-    ${server}
-  }
+  ${TEMPORARY.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
+  ${blocks.replace('listen 80;', `listen 127.0.0.1:${port};`)}
 }
 `;
+  await writeFile(config, text);
+  const child = startChild(cleanup, requireProgram('nginx'), ['-p', folder, '-e', 'stderr', '-c', config]);
+  await untilListening(child, port);
+  return { port, child };
 }

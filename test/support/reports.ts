@@ -1,4 +1,5 @@
 /** Facts about connections, as the relay would report them, for tests of what is made of them. */
+import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import type { CloseReport, ConnectionInfo, UpgradeFailure } from '../../src/core/report.ts';
 
 export const connectionInfo = (more: Partial<ConnectionInfo> = {}): ConnectionInfo => ({
@@ -49,3 +50,16 @@ export const upgradeFailure = (more: Partial<UpgradeFailure> = {}): UpgradeFailu
   detail: 'upstream http://neko:8080: connection refused',
   ...more,
 });
+
+/** Metrics in which every series has a value. */
+export function metricsInUse(): Metrics {
+  const metrics = createMetrics({ version: '1', commit: 'c' });
+  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 1 }] });
+  metrics.ended(closeReport());
+  metrics.closed('default', 'client', 'close_frame');
+  metrics.upgradeFailed('default', 'limit');
+  metrics.httpRequest('default', 200);
+  metrics.rtt('client', 1);
+  metrics.bridged('default');
+  return metrics;
+}
