@@ -12,6 +12,14 @@ const SMALL_IN_A_ROW = 16;
 /** One buffer for all sockets. What was read is copied out before anything else is read, so idle connections hold none. */
 const shared = Buffer.allocUnsafeSlow(BUFFER_BYTES);
 
+let slab = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+let slabAt = 0;
+
+function takeSlab(): void {
+  slab = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  slabAt = 0;
+}
+
 /**
  * Reads an upstream socket without allocating 64 KiB for every read. Small chunks are copied out of a buffer that all sockets
  * share. A socket that brings large ones gets a buffer of its own, which is read into again unless the chunk is still needed.
@@ -42,9 +50,12 @@ export class UpstreamReader implements ChunkReader {
     if (length > COPY_LIMIT) this.#own = Buffer.allocUnsafeSlow(BUFFER_BYTES);
     this.#small = length > COPY_LIMIT ? 0 : this.#small + 1;
     if (this.#small > SMALL_IN_A_ROW) this.#own = null;
-    const copy = Buffer.allocUnsafe(length);
-    buffer.copy(copy, 0, 0, length);
-    return this.onChunk(copy);
+    if (slabAt + length > slab.length) takeSlab();
+    buffer.copy(slab, slabAt, 0, length);
+    this.#isKept = false;
+    const goesOn = this.onChunk(slab.subarray(slabAt, slabAt + length));
+    if (this.#isKept) slabAt += length;
+    return goesOn;
   };
 
   #passOwn(own: Buffer, length: number): boolean {
