@@ -28,6 +28,7 @@ import { Registry } from './io/registry.ts';
 import { Scheduler } from './io/scheduler.ts';
 import { isStrippedUpgrade, refuseStrippedUpgrade } from './io/stripped-upgrade.ts';
 import type { HeadLimits } from './io/server.ts';
+import { Turn } from './io/turn.ts';
 import { createUpgradeHandler, type TunnelParts } from './io/upgrade.ts';
 
 /** Close code and reason of a proxy that stops (RFC 6455 section 7.4.1, as registered later: service restart). */
@@ -75,6 +76,8 @@ export class App {
     this.#deps = {
       clock: this.#clock,
       scheduler: new Scheduler(this.#clock),
+      // Sockets go by the loop, whatever the clock.
+      turn: new Turn(systemClock),
       registry: this.registry,
       observer: this.#observer,
       log: this.#log,
@@ -228,6 +231,7 @@ export class App {
 
   #createUpgradeHandler(): ReturnType<typeof createUpgradeHandler> {
     return createUpgradeHandler({
+      turn: this.#deps.turn,
       settings: () => this.#settings,
       forwardHeaders: (headers, peer) => forwardHeaders(headers, peer, this.#trust),
       resolveClient: (peer, headers) => resolveClient(peer, headers, this.#trust),

@@ -20,11 +20,13 @@ import type { ChunkReader } from './dial.ts';
 import { Endpoint, type EndpointOwner, flushedBytes } from './endpoint.ts';
 import type { Registry } from './registry.ts';
 import type { Scheduled, Scheduler } from './scheduler.ts';
+import type { Turn } from './turn.ts';
 
 /** What all connections share. */
 export interface ConnectionDeps {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
+  readonly turn: Turn;
   readonly registry: Registry;
   readonly observer: Pick<Observer, 'opened' | 'closed'> & TrafficObserver;
   readonly log: Log;
@@ -64,8 +66,6 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   readonly #deps: ConnectionDeps;
   readonly #client: Endpoint;
   readonly #upstream: Endpoint;
-  readonly #clientReader: ChunkReader | undefined;
-  readonly #upstreamReader: ChunkReader;
   readonly #forget: () => void;
   #isOver = false;
 
@@ -79,8 +79,6 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
     this.tunnel = new Tunnel(options, this, this.openedAt);
     this.#client = new Endpoint(this, this.tunnel.client, sockets.client);
     this.#upstream = new Endpoint(this, this.tunnel.upstream, sockets.upstream);
-    this.#clientReader = sockets.clientReader;
-    this.#upstreamReader = sockets.reader;
     this.#forget = deps.registry.add(this);
     deps.observer.opened(info);
   }
@@ -150,10 +148,14 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
       this.#deps.log.error({ err: error, id: this.info.id }, 'internal error, connection closed');
       this.tunnel.fail(now);
     }
-    this.#write(to, now);
-    if (to.hasQueue) this.#afterBacklog(from, to);
+    this.#pass(from, to, now);
     // Until something ends the connection, nothing but the other side's bytes can come of a chunk.
     if (this.tunnel.facts !== null) this.#pump(now);
+  }
+
+  onWritten(endpoint: Endpoint): void {
+    this.#noteQueue(endpoint, this.#deps.clock.now());
+    if (endpoint.hasQueue) this.#afterBacklog(this.#other(endpoint), endpoint);
   }
 
   onFlushed(endpoint: Endpoint, marks: number): void {
@@ -218,13 +220,11 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
 
   readonly #onUpstreamChunk = (chunk: Buffer): boolean => {
     this.onChunk(this.#upstream, chunk);
-    if (this.#client.hasQueue) this.#upstreamReader.keep();
     return !this.#upstream.isPaused;
   };
 
   readonly #onClientChunk = (chunk: Buffer): boolean => {
     this.onChunk(this.#client, chunk);
-    if (this.#upstream.hasQueue) this.#clientReader?.keep();
     return !this.#client.isPaused;
   };
 
@@ -232,12 +232,32 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
     return endpoint === this.#client ? this.#upstream : this.#client;
   }
 
+  /** What a chunk has led to is written at the end of the turn, where that can wait. */
+  #pass(from: Endpoint, to: Endpoint, now: number): void {
+    const bytes = to.defer();
+    if (bytes > 0) {
+      this.tunnel.wrote(to.leg.side, bytes, now);
+      this.#deps.turn.defer(to);
+      return;
+    }
+    this.#write(to, now);
+    if (to.hasQueue) this.#afterBacklog(from, to);
+  }
+
   #write(endpoint: Endpoint, now: number): void {
     if (endpoint.leg.out.count === 0) return;
     const bytes = endpoint.write();
     this.tunnel.wrote(endpoint.leg.side, bytes, now);
-    if (endpoint.hasQueue) endpoint.leg.keepalive.queueing(flushedBytes(endpoint.socket), now);
-    else endpoint.leg.keepalive.drained();
+    this.#noteQueue(endpoint, now);
+  }
+
+  #noteQueue(endpoint: Endpoint, now: number): void {
+    const { keepalive } = endpoint.leg;
+    if (!endpoint.hasQueue) keepalive.drained();
+    else {
+      this.#deps.turn.keep();
+      keepalive.queueing(flushedBytes(endpoint.socket), now);
+    }
   }
 
   /** What was passed on did not go out whole. */

@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Flush, type Leg } from '../core/leg.ts';
+import type { Writer } from './turn.ts';
 
 /** What an endpoint tells its connection. */
 export interface EndpointOwner {
   onChunk(from: Endpoint, chunk: Uint8Array): void;
+  /** What was put off has been written. */
+  onWritten(endpoint: Endpoint): void;
   onFlushed(endpoint: Endpoint, marks: number): void;
   onDrain(endpoint: Endpoint): void;
   onEnd(endpoint: Endpoint): void;
@@ -20,7 +23,7 @@ interface EndpointSocket extends Socket {
 }
 
 /** A socket of a tunnel, and the leg that says what goes out to it. */
-export class Endpoint {
+export class Endpoint implements Writer {
   readonly owner: EndpointOwner;
   readonly leg: Leg;
   readonly socket: Socket;
@@ -28,6 +31,9 @@ export class Endpoint {
   isPaused = false;
   /** The newest write did not go out whole. */
   hasQueue = false;
+
+  /** To be written at the end of the turn. */
+  #deferred: Uint8Array | null = null;
 
   constructor(owner: EndpointOwner, leg: Leg, socket: Socket) {
     this.owner = owner;
@@ -46,8 +52,28 @@ export class Endpoint {
     this.socket.on('data', socketOnData);
   }
 
+  /** Puts off writing what `leg.out` holds, if that is one piece which nothing has to be told of. @returns its bytes, or 0 */
+  defer(): number {
+    const { out, flush } = this.leg;
+    if (out.count !== 1 || flush !== Flush.nothing || this.#deferred !== null) return 0;
+    const piece = out.at(0);
+    this.#deferred = piece;
+    out.clear();
+    return piece.length;
+  }
+
+  writeDeferred(): void {
+    const piece = this.#deferred;
+    if (piece === null) return;
+    this.#deferred = null;
+    this.socket.write(piece);
+    this.hasQueue = this.socket.writableLength > 0;
+    this.owner.onWritten(this);
+  }
+
   /** Writes what `leg.out` holds. @returns how many bytes that were */
   write(): number {
+    this.writeDeferred();
     const { leg, socket } = this;
     const { out } = leg;
     const last = out.count - 1;
@@ -71,6 +97,7 @@ export class Endpoint {
     const { leg, socket } = this;
     const { wish } = leg;
     leg.wish = 'none';
+    if (wish !== 'none') this.writeDeferred();
     if (wish === 'end') socket.end();
     else if (wish === 'reset' && !(socket instanceof TLSSocket)) resetSocket(socket);
     else if (wish !== 'none') socket.destroy();

@@ -16,6 +16,7 @@ import { peerAddress } from './forwarded.ts';
 import { checkRequest, extensionNames, formatSwitchingProtocols } from './handshake.ts';
 import { createRandom } from './random.ts';
 import { endClient, relayRefusal } from './refusal.ts';
+import type { Turn } from './turn.ts';
 import { discardSocket, UpstreamHandshake } from './upstream-handshake.ts';
 import type { HandshakeFailure, HandshakeOutcome } from './upstream-handshake.ts';
 
@@ -67,6 +68,7 @@ export interface UpgradeDeps {
     detail: string | undefined,
     headers: Readonly<Record<string, string>>,
   ) => Buffer;
+  readonly turn: Turn;
   /** Takes both sockets over, before it returns. */
   readonly openTunnel: (parts: TunnelParts) => void;
   readonly observer: Pick<Observer, 'upgradeFailed'>;
@@ -175,6 +177,7 @@ class UpgradeAttempt {
         connectTimeoutMs: timeouts.connect,
         handshakeTimeoutMs: timeouts.handshake,
         headLimit: limits.headerBytes,
+        turn: this.#deps.turn,
       },
       (outcome) => this.#settle(route, outcome),
     );

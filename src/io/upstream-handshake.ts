@@ -8,11 +8,12 @@ import { bodyWalkOf } from '../core/response-body.ts';
 import type { BodyWalk } from '../core/response-body.ts';
 import type { UpstreamTarget } from '../core/settings.ts';
 import { dialUpstream, dropChunk, readyEvent } from './dial.ts';
-import { UpstreamReader } from './upstream-reader.ts';
+import { SocketReader } from './socket-reader.ts';
 import type { ChunkReader, DialOptions } from './dial.ts';
 import { checkResponse, formatRequest, offerOf } from './handshake.ts';
 import { after } from './limit-timer.ts';
 import { createRandom } from './random.ts';
+import type { Turn } from './turn.ts';
 
 export interface HandshakeOptions {
   readonly target: UpstreamTarget;
@@ -26,6 +27,7 @@ export interface HandshakeOptions {
   readonly handshakeTimeoutMs: number;
   /** Most bytes of the answer's head, interim ones included. */
   readonly headLimit: number;
+  readonly turn: Turn;
 }
 
 const random = createRandom();
@@ -59,7 +61,7 @@ export type HandshakeOutcome =
 /** One attempt. Afterwards nothing of it is left on the socket, and the socket belongs to whoever got the outcome. */
 export class UpstreamHandshake {
   readonly socket: Socket;
-  readonly reader: ChunkReader = new UpstreamReader();
+  readonly reader: ChunkReader;
   readonly #options: HandshakeOptions;
   readonly #onOutcome: (outcome: HandshakeOutcome) => void;
   readonly #key = newKey();
@@ -74,6 +76,7 @@ export class UpstreamHandshake {
   constructor(options: HandshakeOptions, onOutcome: (outcome: HandshakeOutcome) => void) {
     this.#options = options;
     this.#onOutcome = onOutcome;
+    this.reader = new SocketReader(options.turn);
     this.reader.onChunk = this.#onChunk;
     this.socket = dialUpstream(options.target, { ...options, reader: this.reader });
     this.socket.on('error', this.#onError);

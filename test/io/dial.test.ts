@@ -10,9 +10,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import type { UpstreamTarget } from '../../src/core/settings.ts';
+import { systemClock } from '../../src/io/clock.ts';
 import { dialUpstream, readyEvent } from '../../src/io/dial.ts';
 import type { DialOptions } from '../../src/io/dial.ts';
-import { UpstreamReader } from '../../src/io/upstream-reader.ts';
+import { SocketReader } from '../../src/io/socket-reader.ts';
+import { Turn } from '../../src/io/turn.ts';
 import { tcpTarget } from '../support/raw-http.ts';
 import { Watch } from '../support/watch.ts';
 import type { Cleanup } from '../support/watch.ts';
@@ -62,7 +64,11 @@ function startTls(t: Cleanup): Promise<Listening> {
 }
 
 function dial(t: Cleanup, target: UpstreamTarget, options: Partial<DialOptions> = {}): Socket {
-  const defaults = { connectTimeoutMs: 5000, tls: { ca: 'system', verify: true }, reader: new UpstreamReader() };
+  const defaults = {
+    connectTimeoutMs: 5000,
+    tls: { ca: 'system', verify: true },
+    reader: new SocketReader(new Turn(systemClock)),
+  };
   const socket = dialUpstream(target, { ...defaults, ...options });
   t.after(() => socket.destroy());
   return socket;
@@ -74,7 +80,7 @@ function tlsTarget(port: number, host: string): UpstreamTarget {
 
 /** A reader and the text it has got. */
 function textReader(): { reader: DialOptions['reader']; until: (part: string) => Promise<string> } {
-  const reader = new UpstreamReader();
+  const reader = new SocketReader(new Turn(systemClock));
   const watch = new Watch();
   let text = '';
   reader.onChunk = (chunk) => {

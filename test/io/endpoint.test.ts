@@ -33,6 +33,7 @@ async function startEndpoint(t: Cleanup, path?: string) {
   };
   const owner: EndpointOwner = {
     onChunk: (_from, chunk) => tell(`chunk ${Buffer.from(chunk).toString()}`),
+    onWritten: () => tell('written'),
     onFlushed: (_endpoint, marks) => tell(`flushed ${marks}`),
     onDrain: () => tell('drain'),
     onEnd: () => tell('end'),
@@ -73,6 +74,58 @@ test('a write without marks tells nothing', async (t) => {
   await once(peer, 'data');
   assert.equal(endpoint.hasQueue, false);
   assert.deepEqual(told, []);
+});
+
+test('one piece can be put off, and is written when that is asked for, once', async (t) => {
+  const { endpoint, leg, peer, told } = await startEndpoint(t);
+  leg.out.add(Buffer.from('later'));
+  assert.equal(endpoint.defer(), 5);
+  assert.deepEqual([leg.out.count, endpoint.socket.bytesWritten], [0, 0]);
+  endpoint.writeDeferred();
+  endpoint.writeDeferred();
+  const [chunk] = (await once(peer, 'data')) as [Buffer];
+  assert.equal(chunk.toString(), 'later');
+  assert.deepEqual([told, endpoint.socket.bytesWritten], [['written'], 5]);
+});
+
+test('several pieces, or one that something has to be told of, cannot be put off', async (t) => {
+  const { endpoint, leg } = await startEndpoint(t);
+  assert.equal(endpoint.defer(), 0);
+  for (const text of ['one', 'two']) leg.out.add(Buffer.from(text));
+  assert.equal(endpoint.defer(), 0);
+  leg.out.clear();
+  leg.out.add(Buffer.from('ping'));
+  leg.flush = Flush.ping;
+  assert.equal(endpoint.defer(), 0);
+  assert.equal(leg.out.count, 1);
+});
+
+test('what comes later is written behind what was put off', async (t) => {
+  const { endpoint, leg, peer } = await startEndpoint(t);
+  leg.out.add(Buffer.from('first '));
+  endpoint.defer();
+  leg.out.add(Buffer.from('second'));
+  assert.equal(endpoint.defer(), 0);
+  endpoint.write();
+  endpoint.writeDeferred();
+  peer.setEncoding('utf8');
+  let text = '';
+  for await (const part of peer) {
+    text += part;
+    if (text.length >= 12) break;
+  }
+  assert.equal(text, 'first second');
+});
+
+test('an end is granted behind what was put off', async (t) => {
+  const { endpoint, leg, peer, until } = await startEndpoint(t);
+  leg.out.add(Buffer.from('last'));
+  endpoint.defer();
+  leg.wish = 'end';
+  endpoint.grant();
+  const [chunk] = (await once(peer, 'data')) as [Buffer];
+  assert.equal(chunk.toString(), 'last');
+  await until('finish');
 });
 
 test('what the kernel does not take is a queue, and its bytes are not flushed yet', async (t) => {

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { systemClock } from '../../src/io/clock.ts';
 import { takeOver } from '../../src/io/take-over.ts';
-import { UpstreamReader } from '../../src/io/upstream-reader.ts';
+import { SocketReader } from '../../src/io/socket-reader.ts';
+import { Turn } from '../../src/io/turn.ts';
 
 /** Both ends of a connection; the accepted one is paused. */
 async function pair(t: TestContext): Promise<{ server: Server; accepted: Socket; client: Socket }> {
@@ -20,7 +22,7 @@ async function pair(t: TestContext): Promise<{ server: Server; accepted: Socket;
 }
 
 /** The connection on its new socket, which is destroyed with the test. */
-function taken(t: TestContext, accepted: Socket, reader: UpstreamReader): Socket {
+function taken(t: TestContext, accepted: Socket, reader: SocketReader): Socket {
   const socket = takeOver(accepted, reader) ?? assert.fail('not taken over');
   t.after(() => socket.destroy());
   return socket;
@@ -28,7 +30,7 @@ function taken(t: TestContext, accepted: Socket, reader: UpstreamReader): Socket
 
 test('what comes is read through the reader, what is written arrives, and the end too', async (t) => {
   const { accepted, client } = await pair(t);
-  const reader = new UpstreamReader();
+  const reader = new SocketReader(new Turn(systemClock));
   const chunk = new Promise<string>((resolve) => {
     reader.onChunk = (bytes) => {
       resolve(bytes.toString());
@@ -49,7 +51,7 @@ test('what came before is read once the new socket is resumed, and nothing while
   const { accepted, client } = await pair(t);
   client.write('early');
   await new Promise((resolve) => client.write('!', resolve));
-  const reader = new UpstreamReader();
+  const reader = new SocketReader(new Turn(systemClock));
   const read: string[] = [];
   const socket = taken(t, accepted, reader);
   const done = new Promise<void>((resolve) => {
@@ -67,7 +69,7 @@ test('what came before is read once the new socket is resumed, and nothing while
 
 test('the server forgets the connection, so that closing it does not wait', async (t) => {
   const { server, accepted, client } = await pair(t);
-  const socket = taken(t, accepted, new UpstreamReader());
+  const socket = taken(t, accepted, new SocketReader(new Turn(systemClock)));
   await once(accepted, 'close');
   server.close();
   await once(server, 'close');
@@ -81,8 +83,8 @@ test('a socket with bytes on their way, or gone, is left alone', async (t) => {
   client.write('unread');
   accepted.read(0);
   await once(accepted, 'readable');
-  assert.equal(takeOver(accepted, new UpstreamReader()), null);
+  assert.equal(takeOver(accepted, new SocketReader(new Turn(systemClock))), null);
   assert.equal(String(accepted.read()), 'unread');
   accepted.destroy();
-  assert.equal(takeOver(accepted, new UpstreamReader()), null);
+  assert.equal(takeOver(accepted, new SocketReader(new Turn(systemClock))), null);
 });

@@ -18,8 +18,9 @@ export interface Pollable {
  */
 export class Loop implements Clock {
   time = 0;
-  /** How many things have happened. */
+  /** How many things have happened, and how often the proxy's loop went round. */
   events = 0;
+  rounds = 0;
   /** Until when the loop was last blocked for long enough to be noticed. */
   lateEnd = Number.NEGATIVE_INFINITY;
   /** Until when the machine sleeps: what is sent to it arrives some time later. */
@@ -133,6 +134,7 @@ export class Loop implements Clock {
   }
 
   #goRound(): void {
+    this.rounds++;
     while (this.#timers.next <= this.time) this.#call(this.#timers.take());
     const ready = [...this.#ready];
     this.#ready.clear();

@@ -15,6 +15,7 @@ const SCANNER = 'core/frame-scanner.ts';
 const SCHEDULER = 'io/scheduler.ts';
 const CONNECTION = 'io/connection.ts';
 const ENDPOINT = 'io/endpoint.ts';
+const TURN = 'io/turn.ts';
 
 /** Each of them has to be found by the simulation. */
 export const MUTATIONS: readonly Mutation[] = [
@@ -178,8 +179,26 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a chunk that waits is not kept',
     file: CONNECTION,
-    find: 'if (this.#client.hasQueue) this.#',
-    replace: 'if (this.#client.hasQueue && this.#isOver) this.#',
+    find: '      this.#deps.turn.keep();\n',
+    replace: '',
+  },
+  {
+    name: 'a chunk is kept for one turn only',
+    file: TURN,
+    find: 'if (isKept) this.#start = this.#at;\n    else this.#at',
+    replace: 'if (!isKept) this.#at',
+  },
+  {
+    name: 'a read into a buffer of its own overtakes what was put off',
+    file: 'io/socket-reader.ts',
+    find: 'if (this.#turn.flush()) this',
+    replace: 'if (this.#own !== own) this',
+  },
+  {
+    name: 'a write overtakes what was put off',
+    file: ENDPOINT,
+    find: '  write(): number {\n    this.writeDeferred();\n',
+    replace: '  write(): number {\n',
   },
   {
     name: 'what waits is thrown away at the end',

@@ -1,4 +1,6 @@
 import { Connection, type ConnectionDeps } from '../../src/io/connection.ts';
+import type { ChunkReader } from '../../src/io/dial.ts';
+import { SocketReader } from '../../src/io/socket-reader.ts';
 import type { CloseReport, Side } from '../../src/core/report.ts';
 import { checkReport } from './books.ts';
 import { Checker } from './checker.ts';
@@ -9,7 +11,6 @@ import { Peer } from './peer.ts';
 import type { Habits } from './habits.ts';
 import type { Random } from './random.ts';
 import type { WorldSettings } from './settings.ts';
-import { createReader, type SimReader } from './reader.ts';
 import { SimSocket } from './sim-socket.ts';
 import type { Tap } from './tap.ts';
 import { Watch } from './watch.ts';
@@ -66,8 +67,8 @@ export class Session {
     const ledgers = { client: new Ledger(), upstream: new Ledger() };
     this.client = this.#createEnd('client', habits.client, ledgers);
     this.upstream = this.#createEnd('upstream', habits.upstream, ledgers);
-    const reader = createReader();
-    const clientReader = world.settings.clientReader ? createReader() : null;
+    const reader = new SocketReader(world.deps.turn);
+    const clientReader = world.settings.clientReader ? new SocketReader(world.deps.turn) : null;
     const clientSocket = this.#createSocket(this.client, this.upstream, clientReader);
     const upstreamSocket = this.#createSocket(this.upstream, this.client, reader);
     const sockets = {
@@ -138,7 +139,7 @@ export class Session {
     return end;
   }
 
-  #createSocket(end: SimEnd, other: SimEnd, reader: SimReader | null): SimSocket {
+  #createSocket(end: SimEnd, other: SimEnd, reader: ChunkReader | null): SimSocket {
     const { loop, settings } = this.world;
     const tap: Tap = {
       read: (bytes) => other.checker.read(bytes),

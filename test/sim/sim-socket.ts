@@ -1,15 +1,17 @@
 import { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
+import type { ChunkReader } from '../../src/io/dial.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { Link } from './link.ts';
 import type { Loop, Pollable } from './loop.ts';
-import type { SimReader } from './reader.ts';
 import type { Tap } from './tap.ts';
 
 /** What Node reads at once, in bytes. */
 const READ_CHUNK = 65_536;
 
 type WriteCallback = (error?: Error | null) => void;
+
+type OnRead = OnReadOpts & { buffer: () => Uint8Array };
 
 interface Write {
   readonly piece: Uint8Array;
@@ -47,7 +49,9 @@ export class SimSocket extends EventEmitter implements Pollable {
   readonly #tap: Tap;
   readonly #highWaterMark: number;
   /** Where chunks go; null: to `data`. */
-  readonly #reader: SimReader | null;
+  readonly #onread: OnRead | null;
+  /** Where the next chunk is read to. */
+  #target: Uint8Array | null = null;
 
   #reading = false;
   #flowing = false;
@@ -65,13 +69,14 @@ export class SimSocket extends EventEmitter implements Pollable {
   #isShut = false;
   #finished = false;
 
-  constructor(loop: Loop, link: Link, tap: Tap, highWaterMark: number, reader: SimReader | null) {
+  constructor(loop: Loop, link: Link, tap: Tap, highWaterMark: number, reader: ChunkReader | null) {
     super();
     this.#loop = loop;
     this.#link = link;
     this.#tap = tap;
     this.#highWaterMark = highWaterMark;
-    this.#reader = reader;
+    this.#onread = reader === null ? null : (reader.onread as OnRead);
+    this.#target = this.#onread?.buffer() ?? null;
   }
 
   /** As the proxy sees it. */
@@ -129,7 +134,7 @@ export class SimSocket extends EventEmitter implements Pollable {
   pause(): void {
     this.isPaused = true;
     this.#flowing = false;
-    if (this.#reader !== null) this.#reading = false;
+    if (this.#onread !== null) this.#reading = false;
   }
 
   resume(): void {
@@ -165,8 +170,8 @@ export class SimSocket extends EventEmitter implements Pollable {
       const bytes = this.received.take(READ_CHUNK);
       this.#link.readByProxy();
       this.readAt = this.#loop.time;
-      if (this.#reader === null) this.#pushData(bytes);
-      else this.#pushToReader(this.#reader, bytes);
+      if (this.#onread === null || this.#target === null) this.#pushData(bytes);
+      else this.#pushToReader(this.#onread, this.#target, bytes);
     } else if (this.receivedReset) this.#fail();
     else if (this.receivedEnd) {
       this.sawEnd = true;
@@ -188,13 +193,12 @@ export class SimSocket extends EventEmitter implements Pollable {
     this.emit('data', Buffer.from(bytes));
   }
 
-  /** The buffer is used again for the next chunk of whatever socket, unless it is kept. */
-  #pushToReader(reader: SimReader, bytes: Uint8Array): void {
-    const chunk = Buffer.from(bytes);
+  /** As Node: where the next chunk goes is asked after each one. */
+  #pushToReader(onread: OnRead, target: Uint8Array, bytes: Uint8Array): void {
+    target.set(bytes);
     this.#tap.read(bytes);
-    reader.isKept = false;
-    if (!reader.onChunk(chunk)) this.pause();
-    if (!reader.isKept) chunk.fill(0xee);
+    if (!onread.callback(bytes.length, target)) this.pause();
+    this.#target = onread.buffer();
   }
 
   #flow(): void {

@@ -3,6 +3,7 @@ import type { CloseReport } from '../../src/core/report.ts';
 import type { ConnectionDeps } from '../../src/io/connection.ts';
 import { Registry } from '../../src/io/registry.ts';
 import { Scheduler } from '../../src/io/scheduler.ts';
+import { Turn } from '../../src/io/turn.ts';
 import { drawHabits, type Habits } from './habits.ts';
 import { Loop } from './loop.ts';
 import { Random } from './random.ts';
@@ -67,6 +68,7 @@ export class World implements SessionWorld {
     this.deps = {
       clock: this.loop,
       scheduler: this.#scheduler,
+      turn: new Turn(this.loop),
       registry: this.#registry,
       observer: {
         opened: () => void this.#opened++,

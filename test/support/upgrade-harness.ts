@@ -6,6 +6,8 @@ import type { Duplex } from 'node:stream';
 import { endToEnd } from '../../src/core/raw-headers.ts';
 import type { UpgradeFailure } from '../../src/core/report.ts';
 import type { Route, UpstreamTarget } from '../../src/core/settings.ts';
+import { systemClock } from '../../src/io/clock.ts';
+import { Turn } from '../../src/io/turn.ts';
 import { createUpgradeHandler } from '../../src/io/upgrade.ts';
 import type { TunnelParts, UpgradeDeps, UpgradeSettings } from '../../src/io/upgrade.ts';
 import type { Cleanup } from './cleanup.ts';
@@ -43,6 +45,7 @@ export async function startHarness(t: Cleanup, options: HarnessOptions): Promise
   const watch = new Watch();
   const settings = settingsOf(options);
   const handler = createUpgradeHandler({
+    turn: new Turn(systemClock),
     settings: () => settings,
     forwardHeaders: (headers) => endToEnd(headers),
     resolveClient: (peer) => peer,

@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
 import type { OnReadOpts } from 'node:net';
 import { test } from 'node:test';
-import { UpstreamReader } from '../../src/io/upstream-reader.ts';
+import { SocketReader } from '../../src/io/socket-reader.ts';
+import { Turn } from '../../src/io/turn.ts';
+
+function newTurn(): Turn {
+  return new Turn({ afterPoll: () => {} });
+}
 
 /** Does what Node does on a read: fills the buffer it was given, then calls back. */
-function feed(reader: UpstreamReader, length: number, fill: number): { goesOn: boolean; into: Uint8Array } {
+function feed(reader: SocketReader, length: number, fill: number): { goesOn: boolean; into: Uint8Array } {
   const onread = reader.onread as OnReadOpts & { buffer: () => Uint8Array };
   const into = onread.buffer();
   into.fill(fill, 0, length);
   return { goesOn: onread.callback(length, into), into };
 }
 
-function startReader(keeps = false): { reader: UpstreamReader; chunks: Buffer[] } {
-  const reader = new UpstreamReader();
+function startReader(turn = newTurn(), keeps = false): { reader: SocketReader; chunks: Buffer[] } {
+  const reader = new SocketReader(turn);
   const chunks: Buffer[] = [];
   reader.onChunk = (chunk) => {
     chunks.push(chunk);
@@ -25,14 +30,16 @@ function startReader(keeps = false): { reader: UpstreamReader; chunks: Buffer[] 
 const LARGE = 20_000;
 
 test('a small chunk is a copy, so the next read of any socket leaves it alone', () => {
-  const { reader, chunks } = startReader();
+  const turn = newTurn();
+  const { reader, chunks } = startReader(turn);
   feed(reader, 10, 1);
-  feed(new UpstreamReader(), 10, 2);
+  feed(new SocketReader(turn), 10, 2);
   assert.deepEqual(chunks, [Buffer.alloc(10, 1)]);
 });
 
 test('sockets with small chunks share one buffer', () => {
-  assert.equal(feed(new UpstreamReader(), 10, 1).into, feed(new UpstreamReader(), 10, 1).into);
+  const turn = newTurn();
+  assert.equal(feed(new SocketReader(turn), 10, 1).into, feed(new SocketReader(turn), 10, 1).into);
 });
 
 test('a socket that brings large chunks gets a buffer of its own, and reads into it again', () => {
@@ -49,12 +56,27 @@ test('a socket that brings large chunks gets a buffer of its own, and reads into
 });
 
 test('a large chunk that is kept is not written over', () => {
-  const { reader, chunks } = startReader(true);
+  const { reader, chunks } = startReader(newTurn(), true);
   for (const fill of [1, 2, 3]) feed(reader, LARGE, fill);
   assert.deepEqual(
     chunks.map(([first]) => first),
     [1, 2, 3],
   );
+});
+
+test('what was put off is written before a buffer of its own is read into again', () => {
+  const turn = newTurn();
+  const { reader, chunks } = startReader(turn);
+  let written = 0;
+  reader.onChunk = (chunk) => {
+    chunks.push(chunk);
+    turn.defer({ writeDeferred: () => void written++ });
+    return true;
+  };
+  feed(reader, LARGE, 1);
+  assert.equal(written, 0);
+  feed(reader, LARGE, 2);
+  assert.equal(written, 2);
 });
 
 test('a buffer of its own is given up after many small chunks', () => {

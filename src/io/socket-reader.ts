@@ -1,0 +1,57 @@
+import type { OnReadOpts } from 'node:net';
+import type { ChunkReader } from './dial.ts';
+import type { Turn } from './turn.ts';
+
+const BUFFER_BYTES = 64 * 1024;
+
+/** Chunks up to this are copied out of the buffer they were read into: that costs less than giving the buffer away, in bytes. */
+const COPY_LIMIT = 16 * 1024;
+
+/** After this many small chunks in a row a socket has no more use for a buffer of its own. */
+const SMALL_IN_A_ROW = 16;
+
+/**
+ * Reads a socket without allocating 64 KiB for every read. Small chunks are copied out of a buffer that all sockets share, so idle
+ * connections hold none. A socket that brings large ones gets a buffer of its own, which is read into again unless the chunk is kept.
+ */
+export class SocketReader implements ChunkReader {
+  readonly onread: OnReadOpts;
+  onChunk: (chunk: Buffer) => boolean = () => true;
+
+  readonly #turn: Turn;
+  #own: Buffer | null = null;
+  #small = 0;
+
+  constructor(turn: Turn) {
+    this.#turn = turn;
+    this.onread = { buffer: this.#target, callback: this.#read };
+  }
+
+  keep(): void {
+    this.#turn.keep();
+  }
+
+  /** Where the next read goes. Node asks at the start and after every read. */
+  readonly #target = (): Buffer => this.#own ?? this.#turn.buffer;
+
+  readonly #read = (length: number): boolean => {
+    if (length <= COPY_LIMIT) return this.#passCopy(length);
+    this.#small = 0;
+    if (this.#own !== null) return this.#passOwn(this.#own, length);
+    this.#own = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    return this.onChunk(Buffer.from(this.#turn.buffer.subarray(0, length)));
+  };
+
+  #passCopy(length: number): boolean {
+    const chunk = this.#turn.hold(this.#target(), length);
+    if (this.#own !== null && ++this.#small > SMALL_IN_A_ROW) this.#own = null;
+    return this.onChunk(chunk);
+  }
+
+  #passOwn(own: Buffer, length: number): boolean {
+    const goesOn = this.onChunk(own.subarray(0, length));
+    // What was given away is never read into again.
+    if (this.#turn.flush()) this.#own = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    return goesOn;
+  }
+}
