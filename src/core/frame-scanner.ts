@@ -12,6 +12,7 @@ import {
   OPCODE_CONTINUATION,
   OPCODE_PING,
   OPCODE_PONG,
+  OPCODE_TEXT,
   parseClosePayload,
   readInt32,
   RSV_BITS,
@@ -49,9 +50,7 @@ export type Violation =
   | 'continuation without a start'
   | 'message inside a message';
 
-export interface ScannerOptions {
-  /** Frames of this direction should be masked: they come from the client (RFC 6455 section 5.1). */
-  readonly masked: boolean;
+export interface ScannerLimits {
   /** Longest payload that may pass, in bytes; `Infinity` for any. */
   readonly maxPayload: number;
   /** An extension was negotiated, so reserved bits and opcodes may have a meaning. */
@@ -82,7 +81,9 @@ export class FrameScanner {
   closeCode: number | null = null;
   closeReason = '';
 
-  readonly #options: ScannerOptions;
+  /** Frames of this direction should be masked: they come from the client (RFC 6455 section 5.1). */
+  readonly #masked: boolean;
+  readonly #limits: ScannerLimits;
   /** First byte of the current Close, Ping or Pong; 0 while in any other frame. */
   #control = 0;
   #inMessage = false;
@@ -92,8 +93,9 @@ export class FrameScanner {
   #closeFill = 0;
   #closeMask = 0;
 
-  constructor(options: ScannerOptions) {
-    this.#options = options;
+  constructor(masked: boolean, limits: ScannerLimits) {
+    this.#masked = masked;
+    this.#limits = limits;
   }
 
   /** Bytes kept back: 0 to 13 between scans. */
@@ -113,7 +115,7 @@ export class FrameScanner {
       next = this.#skip(chunk, next);
       if (this.remaining > 0 || this.#control !== 0) return this.#endOfFrame(next);
     }
-    while (next < chunk.length) {
+    while ((next = this.#skipPlain(chunk, next)) < chunk.length) {
       const unit = this.#unitLength(chunk, next, chunk.length);
       if (unit > chunk.length - next) {
         this.#hold(chunk, next);
@@ -168,6 +170,35 @@ export class FrameScanner {
     this.frames++;
   }
 
+  /** Steps over whole frames of the kind that nearly all are: one message each, nothing to note, nothing to stop for. */
+  #skipPlain(chunk: Uint8Array, at: number): number {
+    if (this.#inMessage) return at;
+    const { extensions, maxPayload } = this.#limits;
+    const known = extensions ? ~RSV_BITS : -1;
+    const maskBit = this.#masked ? MASK_BIT : 0;
+    const shortest = this.#masked ? 6 : 2;
+    let next = at;
+    let frames = 0;
+    // A header that is cut reads as zeros behind the end, and its frame ends there as well, or later.
+    while (next < chunk.length) {
+      const opcode = ((chunk[next] as number) & known) ^ FIN_BIT;
+      if (opcode !== OPCODE_BINARY && opcode !== OPCODE_TEXT) break;
+      let length = (chunk[next + 1] as number) ^ maskBit;
+      let header = shortest;
+      if (length === 126) {
+        length = ((chunk[next + 2] as number) << 8) | (chunk[next + 3] as number);
+        header += 2;
+        if (length < 126) break;
+      } else if (length > 126) break;
+      const behind = next + header + length;
+      if (behind > chunk.length || length > maxPayload) break;
+      next = behind;
+      frames++;
+    }
+    this.frames += frames;
+    return next;
+  }
+
   /** Length of the unit that begins at `at`: at least 2, and more than is there while that is not yet known. */
   #unitLength(bytes: Uint8Array, at: number, end: number): number {
     if (end - at < 2) return 2;
@@ -178,9 +209,7 @@ export class FrameScanner {
   /** Only a Pong with FIN, no reserved bit, the masking of its side and a tag's length can be ours. */
   #isCandidate(first: number, second: number): boolean {
     return (
-      this.watching &&
-      first === (FIN_BIT | OPCODE_PONG) &&
-      second === (this.#options.masked ? MASK_BIT | TAG_BYTES : TAG_BYTES)
+      this.watching && first === (FIN_BIT | OPCODE_PONG) && second === (this.#masked ? MASK_BIT | TAG_BYTES : TAG_BYTES)
     );
   }
 
@@ -206,14 +235,14 @@ export class FrameScanner {
       length = high * 2 ** 32 + (readInt32(bytes, at + 6) >>> 0);
       if (length < 65536) this.#violated('length not minimal');
     }
-    if (length > this.#options.maxPayload) this.stop = Stop.tooLong;
+    if (length > this.#limits.maxPayload) this.stop = Stop.tooLong;
     return length;
   }
 
   #beginData(first: number, second: number): void {
     // One test for what every good frame has: no reserved bit, a known opcode.
     if ((first & (RSV_BITS | OPCODE_BITS)) > OPCODE_BINARY) this.#judgeFirst(first, OPCODE_BINARY);
-    if (((second & MASK_BIT) !== 0) !== this.#options.masked) this.#violated('wrong masking');
+    if (((second & MASK_BIT) !== 0) !== this.#masked) this.#violated('wrong masking');
     const continues = (first & OPCODE_BITS) === OPCODE_CONTINUATION;
     if (continues !== this.#inMessage) {
       this.#violated(continues ? 'continuation without a start' : 'message inside a message');
@@ -228,7 +257,7 @@ export class FrameScanner {
     // Reserved control opcodes tell nothing, so the walk does not stop behind them.
     this.#control = (first & OPCODE_BITS) > OPCODE_PONG ? 0 : first;
     this.#judgeFirst(first, OPCODE_PONG);
-    if (masked !== this.#options.masked) this.#violated('wrong masking');
+    if (masked !== this.#masked) this.#violated('wrong masking');
     if ((first & FIN_BIT) === 0) this.#violated('fragmented control frame');
     if (this.remaining > MAX_CONTROL_PAYLOAD) this.#violated('control frame too long');
     if ((first & OPCODE_BITS) === OPCODE_CLOSE) {
@@ -240,7 +269,7 @@ export class FrameScanner {
 
   /** Reserved bits and opcodes (RFC 6455 section 5.2); an extension may have given them a meaning (section 5.8). */
   #judgeFirst(first: number, lastKnown: number): void {
-    if (this.#options.extensions) return;
+    if (this.#limits.extensions) return;
     if ((first & RSV_BITS) !== 0) this.#violated('reserved bits');
     if ((first & OPCODE_BITS) > lastKnown) this.#violated('reserved opcode');
   }

@@ -8,6 +8,7 @@
  */
 
 export const OPCODE_CONTINUATION = 0x0;
+export const OPCODE_TEXT = 0x1;
 export const OPCODE_BINARY = 0x2;
 export const OPCODE_CLOSE = 0x8;
 export const OPCODE_PING = 0x9;

@@ -1,4 +1,4 @@
-import { FrameScanner, type ScannerOptions, Stop } from './frame-scanner.ts';
+import { FrameScanner, type ScannerLimits, Stop } from './frame-scanner.ts';
 import { readInt32, TAG_BYTES } from './frame.ts';
 import type { OutstandingPing, PingTags } from './ping-tags.ts';
 import type { Pieces } from './pieces.ts';
@@ -21,7 +21,7 @@ export const Seen = {
 /** Why a direction was stopped: names of `CloseCause`. */
 export type Broken = 'frame_limit' | 'bad_length' | 'rate_limit';
 
-export interface RelayOptions extends ScannerOptions {
+export interface RelayLimits extends ScannerLimits {
   /** Sustained control frames per second that may pass; `Infinity` for any. */
   readonly controlRate: number;
 }
@@ -47,7 +47,8 @@ export class Relay {
   /** Walk on, but pass nothing. */
   discarding = false;
 
-  readonly #options: RelayOptions;
+  readonly #masked: boolean;
+  readonly #limits: RelayLimits;
   /** Pings of ours that this direction may bring the answers to. */
   readonly #tags: PingTags;
   /** Waits for the next boundary. */
@@ -60,11 +61,13 @@ export class Relay {
   #credit: number;
   #creditAt = 0;
 
-  constructor(options: RelayOptions, tags: PingTags) {
-    this.#options = options;
+  /** @param masked it comes from the client */
+  constructor(masked: boolean, limits: RelayLimits, tags: PingTags) {
+    this.#masked = masked;
+    this.#limits = limits;
     this.#tags = tags;
-    this.#credit = options.controlRate * BURST_SECONDS;
-    this.scanner = new FrameScanner(options);
+    this.#credit = limits.controlRate * BURST_SECONDS;
+    this.scanner = new FrameScanner(masked, limits);
   }
 
   /** A Close has gone this way. */
@@ -187,7 +190,7 @@ export class Relay {
   /** Invariant 4: only the tag of an outstanding Ping makes a Pong ours. */
   #takeOwnPong(chunk: Uint8Array, at: number): boolean {
     const payload = at + this.scanner.candidateHeader;
-    const maskKey = this.#options.masked ? readInt32(chunk, payload - 4) : 0;
+    const maskKey = this.#masked ? readInt32(chunk, payload - 4) : 0;
     const answered = this.#tags.take(chunk, payload, maskKey);
     if (answered === null) return false;
     this.answered = answered;
@@ -223,7 +226,7 @@ export class Relay {
 
   /** A token bucket over relayed control frames. */
   #spend(now: number): number {
-    const rate = this.#options.controlRate;
+    const rate = this.#limits.controlRate;
     if (rate === Number.POSITIVE_INFINITY) return Seen.nothing;
     const refilled = this.#credit + ((now - this.#creditAt) / 1000) * rate;
     this.#credit = Math.min(refilled, rate * BURST_SECONDS) - 1;

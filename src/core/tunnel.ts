@@ -49,8 +49,8 @@ export class Tunnel {
     // A side's Pings go out in one direction, and their answers come back in the other.
     const clientTags = new PingTags();
     const upstreamTags = new PingTags();
-    const down = new Relay({ ...limits, masked: false }, upstreamTags);
-    const up = new Relay({ ...limits, masked: true }, clientTags);
+    const down = new Relay(false, limits, upstreamTags);
+    const up = new Relay(true, limits, clientTags);
     const clientKeepalive = new Keepalive(keepalive.client, stall, jitter(random), now);
     const upstreamKeepalive = new Keepalive(keepalive.upstream, stall, jitter(random), now);
     this.client = new Leg('client', clientKeepalive, down, clientTags, toClient, random);

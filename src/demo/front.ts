@@ -133,7 +133,7 @@ function requestHead(req: IncomingMessage, path: string): string {
 
 /** Looks through what a server sends, behind its 101, and reports each Ping. */
 function watchPings(onPing: () => void): (chunk: Buffer) => void {
-  const scanner = new FrameScanner({ masked: false, maxPayload: Number.POSITIVE_INFINITY, extensions: true });
+  const scanner = new FrameScanner(false, { maxPayload: Number.POSITIVE_INFINITY, extensions: true });
   let unread: Buffer = Buffer.alloc(0);
   let isOpen = false;
   return (chunk) => {

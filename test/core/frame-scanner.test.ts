@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameScanner, type ScannerOptions, Stop } from '../../src/core/frame-scanner.ts';
+import { FrameScanner, type ScannerLimits, Stop } from '../../src/core/frame-scanner.ts';
 
 const TAG = [1, 2, 3, 4, 5, 6, 7, 8];
 const KEY = [0x37, 0xfa, 0x21, 0x3d];
 
-function scannerOf(options: Partial<ScannerOptions> = {}): FrameScanner {
-  return new FrameScanner({ masked: false, maxPayload: Number.POSITIVE_INFINITY, extensions: false, ...options });
+type Options = Partial<ScannerLimits> & { readonly masked?: boolean };
+
+function scannerOf({ masked = false, ...limits }: Options = {}): FrameScanner {
+  return new FrameScanner(masked, { maxPayload: Number.POSITIVE_INFINITY, extensions: false, ...limits });
 }
 
-function watching(options: Partial<ScannerOptions> = {}): FrameScanner {
+function watching(options: Options = {}): FrameScanner {
   const scanner = scannerOf(options);
   scanner.watching = true;
   return scanner;

@@ -89,7 +89,7 @@ function relayOf(side: Side, maxPayload: number): Relay {
     const tag = tagOf(index);
     tags.add({ high: tag.readInt32BE(0), low: tag.readInt32BE(4), copies: 1, sentAt: 0, position: 0, quiet: 0 });
   }
-  return new Relay({ masked: side === 'client', maxPayload, extensions: false, controlRate: ANY }, tags);
+  return new Relay(side === 'client', { maxPayload, extensions: false, controlRate: ANY }, tags);
 }
 
 /** Runs the plan, and asserts on the way that no more than a header or a Pong is held. */

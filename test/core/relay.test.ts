@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Pieces } from '../../src/core/pieces.ts';
 import { PingTags } from '../../src/core/ping-tags.ts';
-import { Relay, type RelayOptions, Seen } from '../../src/core/relay.ts';
+import { Relay, type RelayLimits, Seen } from '../../src/core/relay.ts';
 import { drain, lend } from '../support/core-harness.ts';
 
 const OURS = Uint8Array.of(0x89, 0x00);
@@ -15,12 +15,10 @@ class RelayUnderTest {
   readonly tags = new PingTags();
   readonly out = new Pieces();
 
-  constructor(options: Partial<RelayOptions> = {}) {
+  constructor({ masked = false, ...limits }: Partial<RelayLimits> & { readonly masked?: boolean } = {}) {
     const unlimited = Number.POSITIVE_INFINITY;
-    this.relay = new Relay(
-      { masked: false, maxPayload: unlimited, extensions: false, controlRate: unlimited, ...options },
-      this.tags,
-    );
+    const all = { maxPayload: unlimited, extensions: false, controlRate: unlimited, ...limits };
+    this.relay = new Relay(masked, all, this.tags);
   }
 
   awaitPong(low = 6): void {
