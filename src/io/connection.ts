@@ -154,8 +154,12 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   }
 
   onWritten(endpoint: Endpoint): void {
+    if (!endpoint.hasQueue) {
+      endpoint.leg.keepalive.drained();
+      return;
+    }
     this.#noteQueue(endpoint, this.#deps.clock.now());
-    if (endpoint.hasQueue) this.#afterBacklog(this.#other(endpoint), endpoint);
+    this.#afterBacklog(this.#other(endpoint), endpoint);
   }
 
   onFlushed(endpoint: Endpoint, marks: number): void {
