@@ -11,12 +11,16 @@ import type { Results } from './results.ts';
 import { command, type OtherBuild, type SystemName } from './systems.ts';
 import type { Tools } from './tools.ts';
 
-/** An idle connection is looked at this long after it was opened, so that garbage of its handshake does not count. */
-const SETTLE_MS = 2000;
+/** Opened and given up before memory is looked at for the first time, so that code which runs for the first time does not count. */
+const WARM_CONNECTIONS = 200;
+/** Connections are looked at this long after they were opened: V8 gives room back in some seconds without work. */
+const SETTLE_MS = 13_000;
 /** One interval of Pings. */
 const IDLE_MS = 10_000;
 /** How long memory has to come back. */
-const LEFT_MS = 5000;
+const LEFT_MS = 18_000;
+/** Idle connections that are held at a time: the echo server has a descriptor for each. */
+const MOST_IDLE = 16_000;
 
 export interface Plan {
   readonly loads: readonly Load[];
@@ -69,7 +73,9 @@ export class Runner {
       for (let round = 0; round < this.#plan.rounds; round++) {
         for (const load of loads) {
           const systems = turned(wanted, round).filter((system) => load.systems.includes(system));
-          for (const system of systems) await this.#measure(load, system, stands.get(system), upstream);
+          for (const some of portions(systems, atOnce(load))) {
+            await Promise.all(some.map((system) => this.#measure(load, system, stands.get(system), upstream)));
+          }
         }
         this.#report(`${loads.map((load) => load.name).join(', ')}: round ${round + 1} of ${this.#plan.rounds}`);
       }
@@ -173,32 +179,48 @@ export class Runner {
   /** Connections are opened, left alone, and given up. */
   async #hold(load: Load, { port, proxy }: Stand): Promise<Sample> {
     if (proxy === null) return {};
+    await (await this.#open(WARM_CONNECTIONS, port))();
     await sleep(SETTLE_MS);
     const fresh = proxy.memory();
-    const child = start(this.#tool(this.#tools.websocket, ['hold', String(port), `conns=${load.conns}`]), [
-      'pipe',
-      'pipe',
-      'ignore',
-    ]);
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    const [first] = (await Promise.race([once(lines, 'line'), once(child, 'exit')])) as [unknown];
-    if (typeof first !== 'string') throw new Error(`not all of ${load.conns} connections opened`);
+    const giveUp = await this.#open(load.conns, port);
     await sleep(SETTLE_MS);
     const before = proxy.cpu();
     await sleep(IDLE_MS);
     const idleCores = (proxy.cpu() - before) / (IDLE_MS / 1000);
     const bytes = (proxy.memory() - fresh) / load.conns;
-    const exited = once(child, 'exit');
-    child.stdin?.end();
-    const [code] = (await exited) as [number | null];
-    if (code !== 0) throw new Error('idle connections died');
+    await giveUp();
     await sleep(LEFT_MS);
     return { bytes, idle_cores: idleCores, memory_left: proxy.memory() / fresh };
+  }
+
+  /** Opens connections that say nothing. @returns what gives them up */
+  async #open(conns: number, port: number): Promise<() => Promise<void>> {
+    const tool = this.#tool(this.#tools.websocket, ['hold', String(port), `conns=${conns}`]);
+    const child = start(tool, ['pipe', 'pipe', 'ignore']);
+    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    const [first] = (await Promise.race([once(lines, 'line'), once(child, 'exit')])) as [unknown];
+    if (typeof first !== 'string') throw new Error(`not all of ${conns} connections opened`);
+    return async () => {
+      const exited = once(child, 'exit');
+      child.stdin?.end();
+      const [code] = (await exited) as [number | null];
+      if (code !== 0) throw new Error('idle connections died');
+    };
   }
 
   #tool(path: string, args: readonly string[]): Program {
     return { command: path, args, folder: this.#plan.folder, core: this.#plan.cores.load };
   }
+}
+
+/** Idle systems do not disturb each other. */
+function atOnce(load: Load): number {
+  return load.kind === 'idle' ? Math.max(1, Math.floor(MOST_IDLE / load.conns)) : 1;
+}
+
+function portions<T>(values: readonly T[], size: number): T[][] {
+  const count = Math.ceil(values.length / size);
+  return Array.from({ length: count }, (_, index) => values.slice(index * size, (index + 1) * size));
 }
 
 /** No system is always the first. */

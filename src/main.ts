@@ -10,6 +10,7 @@ import { renderSettings } from './config/render.ts';
 import { formatListen } from './config/values.ts';
 import { startDemo } from './demo/demo.ts';
 import { runDoctor } from './doctor/doctor.ts';
+import { createIdleCollector } from './idle-collector.ts';
 import { askHealth } from './io/healthcheck.ts';
 import { createLogger } from './observe/logger.ts';
 import { Operations } from './operations.ts';
@@ -98,6 +99,7 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const { admin, addresses } = await listenOn(app, operations);
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
+  createIdleCollector()?.start();
   if (demo === null) return;
   const page = await demo.open(flags.listen?.[0], addresses);
   process.stdout.write(

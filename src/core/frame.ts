@@ -79,10 +79,15 @@ export function controlFrame(opcode: number, payload: Uint8Array, maskKey: numbe
 
 /** A Ping that carries a tag of 64 bits. */
 export function pingFrame(tagHigh: number, tagLow: number, maskKey: number | null): Uint8Array {
-  const tag = new Uint8Array(TAG_BYTES);
-  writeInt32(tag, 0, tagHigh);
-  writeInt32(tag, 4, tagLow);
-  return controlFrame(OPCODE_PING, tag, maskKey);
+  const start = maskKey === null ? 2 : 6;
+  const frame = new Uint8Array(start + TAG_BYTES);
+  frame[0] = FIN_BIT | OPCODE_PING;
+  frame[1] = maskKey === null ? TAG_BYTES : MASK_BIT | TAG_BYTES;
+  if (maskKey !== null) writeInt32(frame, 2, maskKey);
+  // The tag is as long as two mask keys, so it is masked in two operations.
+  writeInt32(frame, start, tagHigh ^ (maskKey ?? 0));
+  writeInt32(frame, start + 4, tagLow ^ (maskKey ?? 0));
+  return frame;
 }
 
 /**

@@ -19,7 +19,7 @@ export interface OutstandingPing {
 
 /** The tags of injected Pings towards one side that are not answered yet, oldest first. */
 export class PingTags {
-  #outstanding: OutstandingPing[] = [];
+  readonly #outstanding: OutstandingPing[] = [];
 
   get size(): number {
     return this.#outstanding.length;
@@ -48,11 +48,23 @@ export class PingTags {
     // The tag is as long as two mask keys, so it is unmasked in two operations.
     const high = readInt32(bytes, at) ^ maskKey;
     const low = readInt32(bytes, at + 4) ^ maskKey;
-    const index = this.#outstanding.findIndex((ping) => ping.high === high && ping.low === low);
+    const index = this.#indexOf(high, low);
     if (index === -1) return null;
     const answered = this.#outstanding[index] as OutstandingPing;
     answered.copies--;
-    this.#outstanding = this.#outstanding.slice(answered.copies === 0 ? index + 1 : index);
+    const isDone = answered.copies === 0;
+    // Nearly always the one and only.
+    if (isDone && this.#outstanding.length === 1) this.#outstanding.pop();
+    else this.#outstanding.splice(0, isDone ? index + 1 : index);
     return answered;
+  }
+
+  #indexOf(high: number, low: number): number {
+    let index = this.#outstanding.length - 1;
+    for (; index >= 0; index--) {
+      const ping = this.#outstanding[index] as OutstandingPing;
+      if (ping.high === high && ping.low === low) break;
+    }
+    return index;
   }
 }

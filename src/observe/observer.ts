@@ -76,7 +76,8 @@ export function createObserver(options: ObserverOptions): FlushableObserver {
     ponged(info, side, rttMs, quietMs) {
       metrics.rtt(side, rttMs / 1_000);
       // The silence before an answered Ping was no reason to cut.
-      if (side === 'client') adaptive.observeSurvivedGap({ ...info, gapMs: quietMs }, timing.now());
+      if (side !== 'client') return;
+      adaptive.observeSurvivedGap({ route: info.route, front: info.front, gapMs: quietMs }, timing.now());
     },
     bridged: (info) => metrics.bridged(info.route),
     flush: () => desk.flush(),

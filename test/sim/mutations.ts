@@ -41,8 +41,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an answer does not forget the older Pings',
     file: TAGS,
-    find: 'this.#outstanding = this.#outstanding.slice(answered.copies === 0 ? index + 1 : index);',
-    replace: 'this.#outstanding = this.#outstanding.filter((ping) => ping !== answered);',
+    find: 'else this.#outstanding.splice(0, isDone ? index + 1 : index);',
+    replace: 'else if (isDone) this.#outstanding.splice(index, 1);',
   },
   {
     name: 'Pongs of the proxy are passed on',
