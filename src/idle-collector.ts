@@ -1,78 +1,61 @@
 import { performance } from 'node:perf_hooks';
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { getHeapStatistics } from 'node:v8';
 import { type Clock, systemClock } from './io/clock.ts';
 
-/** How often it looks, in ms: longer than the five seconds for which V8 remembers what was allocated. */
-const EVERY = 6000;
+/** How often it looks, in ms. */
+const EVERY = 5000;
 /** Share of the time since the last look that a quiet process was busy, at most. */
 const QUIET = 0.2;
 /** Growth of the heap from which on looking after it is worth a pause, in bytes. */
 const GROWTH = 8 * 1024 * 1024;
-/** Room without objects that is no longer worth another pause, in bytes. */
-const SLACK = 12 * 1024 * 1024;
-/**
- * The first collection frees what is dead. A later one gives the room for young objects back, if it finds that next to nothing was
- * allocated since the one before; connections that are all kept open by Pings may need several tries.
- */
-const MOST_COLLECTIONS = 5;
 
 export interface IdleCollectorDeps {
   readonly clock: Pick<Clock, 'after'>;
   /** Share of the time since the last call that the process was busy, 0 to 1. */
   readonly busy: () => number;
-  /** What the heap takes, and how much of that is without objects, in bytes. */
-  readonly heap: () => { readonly total: number; readonly free: number };
-  /** Collects all garbage; pauses the process for some ten ms. */
-  readonly collect: () => void;
+  /** What the heap takes, used or not, in bytes. */
+  readonly heapBytes: () => number;
+  /** Collects all garbage and gives the room back, which pauses the process for some ten ms. */
+  readonly collect: () => Promise<void>;
 }
 
 /**
  * Gives memory back in quiet moments. V8 collects when it allocates, so what a crowd has needed stays for long with a process that has
- * little to do afterwards: of 15 kB for a connection, 9 are garbage of its handshake and room for more of that.
+ * little to do afterwards: of 15 kB for a connection, more than half are garbage of its handshake and room for more of that.
  */
 export class IdleCollector {
   readonly #deps: IdleCollectorDeps;
-  /** What the heap took when it was last in order. */
-  #floor: number;
-  /** How many more may be tried. Starting has left some garbage behind. */
-  #left = MOST_COLLECTIONS;
-  #stop: () => void = () => {};
+  /** What the heap took when it was last in order. Starting has left some garbage behind. */
+  #floor = 0;
+  #disarm: () => void = () => {};
 
   constructor(deps: IdleCollectorDeps) {
     this.#deps = deps;
-    this.#floor = deps.heap().total;
   }
 
   start(): void {
-    this.#stop = this.#deps.clock.after(EVERY, () => {
-      this.#look();
-      this.start();
+    this.#disarm = this.#deps.clock.after(EVERY, () => {
+      void this.#look().then(() => this.start());
     });
   }
 
   stop(): void {
-    this.#stop();
+    this.#disarm();
   }
 
-  #look(): void {
+  async #look(): Promise<void> {
     const isQuiet = this.#deps.busy() <= QUIET;
-    const { total } = this.#deps.heap();
-    this.#floor = Math.min(this.#floor, total);
-    if (!isQuiet) return;
-    if (this.#left === 0 && total > this.#floor + GROWTH) this.#left = MOST_COLLECTIONS;
-    if (this.#left === 0) return;
-    this.#left--;
-    this.#deps.collect();
-    const after = this.#deps.heap();
-    this.#floor = after.total;
-    if (after.free <= SLACK) this.#left = 0;
+    const bytes = this.#deps.heapBytes();
+    this.#floor = Math.min(this.#floor, bytes);
+    if (!isQuiet || bytes <= this.#floor + GROWTH) return;
+    await this.#deps.collect();
+    this.#floor = this.#deps.heapBytes();
   }
 }
 
-/** Looks after this process. @returns null where V8 does not lend its collector */
-export function createIdleCollector(): IdleCollector | null {
-  const collect = findCollector();
+/** Looks after this process. @returns null in a Node that was built without its inspector, which alone can ask V8 for room */
+export async function createIdleCollector(): Promise<IdleCollector | null> {
+  const collect = await findCollector();
   if (collect === null) return null;
   let last = performance.eventLoopUtilization();
   return new IdleCollector({
@@ -83,18 +66,21 @@ export function createIdleCollector(): IdleCollector | null {
       last = now;
       return utilization;
     },
-    heap: () => {
-      const { total_heap_size: total, used_heap_size: used } = getHeapStatistics();
-      return { total, free: total - used };
-    },
+    heapBytes: () => getHeapStatistics().total_heap_size,
     collect,
   });
 }
 
-/** The function that `--expose-gc` gives to every context made behind it. */
-function findCollector(): (() => void) | null {
-  setFlagsFromString('--expose-gc');
-  const found: unknown = runInNewContext('typeof gc === "function" ? gc : null');
-  setFlagsFromString('--no-expose-gc');
-  return typeof found === 'function' ? () => void found() : null;
+async function findCollector(): Promise<(() => Promise<void>) | null> {
+  try {
+    const { Session } = await import('node:inspector/promises');
+    return async function collect() {
+      const session = new Session();
+      session.connect();
+      await session.post('HeapProfiler.collectGarbage');
+      session.disconnect();
+    };
+  } catch {
+    return null;
+  }
 }

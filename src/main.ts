@@ -99,7 +99,7 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const { admin, addresses } = await listenOn(app, operations);
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
-  createIdleCollector()?.start();
+  (await createIdleCollector())?.start();
   if (demo === null) return;
   const page = await demo.open(flags.listen?.[0], addresses);
   process.stdout.write(
