@@ -11,7 +11,7 @@ export const METRICS = {
   per_core: { title: 'per second of its CPU', digits: 0 },
   bytes: { title: 'bytes per connection', digits: 0 },
   idle_cores: { title: 'CPU while idle, cores', digits: 3 },
-  memory_left: { title: 'memory afterwards ÷ before', digits: 2 },
+  memory_left: { title: 'memory afterwards ÷ at the start', digits: 2 },
 } as const;
 export type Metric = keyof typeof METRICS;
 export type Sample = Partial<Record<Metric, number>>;

@@ -11,14 +11,16 @@ import type { Results } from './results.ts';
 import { command, type OtherBuild, type SystemName } from './systems.ts';
 import type { Tools } from './tools.ts';
 
-/** Opened and given up before memory is looked at for the first time, so that code which runs for the first time does not count. */
+/** A program that has just started is looked at after this. */
+const START_MS = 2000;
+/** Opened and given up before connections are counted, so that code which runs for the first time does not count as theirs. */
 const WARM_CONNECTIONS = 200;
 /** Connections are looked at this long after they were opened: V8 gives room back in some seconds without work. */
-const SETTLE_MS = 13_000;
+const SETTLE_MS = 12_000;
 /** One interval of Pings. */
 const IDLE_MS = 10_000;
 /** How long memory has to come back. */
-const LEFT_MS = 18_000;
+const LEFT_MS = 14_000;
 /** Idle connections that are held at a time: the echo server has a descriptor for each. */
 const MOST_IDLE = 16_000;
 
@@ -179,6 +181,8 @@ export class Runner {
   /** Connections are opened, left alone, and given up. */
   async #hold(load: Load, { port, proxy }: Stand): Promise<Sample> {
     if (proxy === null) return {};
+    await sleep(START_MS);
+    const started = proxy.memory();
     await (await this.#open(WARM_CONNECTIONS, port))();
     await sleep(SETTLE_MS);
     const fresh = proxy.memory();
@@ -190,7 +194,7 @@ export class Runner {
     const bytes = (proxy.memory() - fresh) / load.conns;
     await giveUp();
     await sleep(LEFT_MS);
-    return { bytes, idle_cores: idleCores, memory_left: proxy.memory() / fresh };
+    return { bytes, idle_cores: idleCores, memory_left: proxy.memory() / started };
   }
 
   /** Opens connections that say nothing. @returns what gives them up */
