@@ -1,7 +1,8 @@
 /** What the figures were measured on, and with. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
 import { requireProgram } from '../test/support/requirements.ts';
 import { ROOT, type SystemName } from './systems.ts';
 
@@ -31,9 +32,10 @@ export function busyness(): number {
   return loadavg()[0] as number;
 }
 
-/** Commit, with a mark when the tree differs from it. */
+/** Commit of the build that runs, with a mark when its tree differed from it. */
 export function commit(): string {
-  return output('git', ['-C', ROOT, 'describe', '--always', '--dirty', '--abbrev=12']) ?? 'unknown';
+  const file = join(ROOT, 'dist', 'commit');
+  return (existsSync(file) && readFileSync(file, 'utf8').trim()) || 'unknown';
 }
 
 /** Versions of what is compared, as sentences of a few words. */

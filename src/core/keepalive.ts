@@ -50,6 +50,8 @@ export class Keepalive {
   #writtenAt: number;
   /** How much longer than the timeout the answer may take, in ms. */
   #allowance = 0;
+  /** It is progress that is awaited, not the answer to a Ping. */
+  #awaitsProgress = false;
   /** A Close has gone out. */
   #closing = false;
   #reading = true;
@@ -135,12 +137,14 @@ export class Keepalive {
    * with a frame of its own: from now on its silence counts.
    */
   awaitProgress(now: number): void {
-    if (this.#askedAt === NEVER) this.#await(now);
+    if (this.#askedAt !== NEVER) return;
+    this.#await(now);
+    this.#awaitsProgress = true;
   }
 
-  /** The Ping went out after all: its flush will start the clock anew. */
+  /** The Ping went out after all: its flush will start the clock anew, unless an earlier one has started it. */
   waitedEnough(): void {
-    this.#askedAt = NEVER;
+    if (this.#awaitsProgress) this.#askedAt = NEVER;
   }
 
   /** A Ping was handed to the kernel: from now on an answer is awaited. */
@@ -237,6 +241,7 @@ export class Keepalive {
   /** Invariant 7: what was sent but not known to be read gets the time that a slow peer needs to drain it. */
   #await(now: number): void {
     this.#askedAt = now;
+    this.#awaitsProgress = false;
     this.#allowance = Math.min(this.#bytesSent - this.#bytesAnswered, MAX_BUFFERED) / DRAIN_BYTES_PER_MS;
   }
 }

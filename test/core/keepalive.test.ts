@@ -254,3 +254,23 @@ test('no round trip is shorter than nothing, though a timer may be early', () =>
   keepalive.answered(5000.6, 0, 1, 5000);
   assert.equal(keepalive.rtt, 0);
 });
+
+test('a Ping that had to wait for a boundary does not put off judgement on an earlier one', () => {
+  const keepalive = keepaliveOf();
+  ping(keepalive, 11_000);
+  keepalive.awaitProgress(21_000);
+  keepalive.waitedEnough();
+  keepalive.sentPing(22_000);
+  keepalive.flushedPing(22_000);
+  assert.equal(Math.floor(keepalive.judgementDue()), 41_000);
+});
+
+test('progress that comes after all is judged no longer, and the Ping that could go out then is', () => {
+  const keepalive = keepaliveOf();
+  keepalive.awaitProgress(21_000);
+  assert.equal(Math.floor(keepalive.judgementDue()), 51_000);
+  keepalive.waitedEnough();
+  assert.equal(keepalive.judgementDue(), OFF);
+  keepalive.flushedPing(22_000);
+  assert.equal(Math.floor(keepalive.judgementDue()), 52_000);
+});

@@ -61,7 +61,9 @@ function checkOwnCloses(session: Session, report: CloseReport): string[] {
   const allowed = OWN_CODES[report.cause] ?? [];
   const complaints: string[] = [];
   const [toClient, toUpstream] = [client.checker.injectedClose, upstream.checker.injectedClose];
-  if (toClient !== null && !allowed.includes(toClient))
+  // Who has sent its Close may still pass a limit, and that is told as well.
+  const isFlooded = session.ends.some(({ peer }) => peer.facts.brokeLimit);
+  if (toClient !== null && !allowed.includes(toClient) && !isFlooded)
     complaints.push(`Close ${toClient} to the client: ${report.cause}`);
   // Only a proxy that stops sends a Close upstream: 1000 and 1001 would say that the client has left.
   if (toUpstream !== null && !(report.cause === 'drain' && toUpstream === 1012))

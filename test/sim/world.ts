@@ -202,7 +202,8 @@ export class World implements SessionWorld {
 function provoked(habits: Habits, other: Habits): Habits {
   if (other.ending === 'deaf') return { ...habits, burstEvery: 3 * MINUTE, burst: 512 * KIB, longest: 2000 };
   if (habits.ending === 'deaf') return { ...habits, capacity: 64 * KIB, messageEvery: 5 * SECOND, longest: 100 };
-  if (habits.readRate !== Infinity) return { ...habits, capacity: 4096 * KIB };
+  // Which of the application's Pings a Pong answers that comes twice cannot be told.
+  if (habits.readRate !== Infinity) return { ...habits, capacity: 4096 * KIB, replay: 0 };
   if (other.readRate !== Infinity) return { ...habits, burstEvery: 8 * MINUTE, burst: 4096 * KIB };
   return habits;
 }
