@@ -259,7 +259,7 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
     const { keepalive } = endpoint.leg;
     if (!endpoint.hasQueue) keepalive.drained();
     else {
-      this.#deps.turn.keep();
+      if (endpoint.holdsPiece) this.#deps.turn.keep();
       keepalive.queueing(flushedBytes(endpoint.socket), now);
     }
   }

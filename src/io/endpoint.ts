@@ -22,6 +22,12 @@ interface EndpointSocket extends Socket {
   [kEndpoint]: Endpoint;
 }
 
+/**
+ * Pieces up to this are copied when they have to wait behind others. They lie in memory that other sockets have read into as well, and
+ * few bytes that wait for long must not hold much of it. Larger ones have memory of their own.
+ */
+const COPY_LIMIT = 16 * 1024;
+
 /** A socket of a tunnel, and the leg that says what goes out to it. */
 export class Endpoint implements Writer {
   readonly owner: EndpointOwner;
@@ -31,6 +37,8 @@ export class Endpoint implements Writer {
   isPaused = false;
   /** The newest write did not go out whole. */
   hasQueue = false;
+  /** And a piece itself waits, not a copy of it. */
+  holdsPiece = false;
 
   /** To be written at the end of the turn. */
   #deferred: Uint8Array | null = null;
@@ -66,8 +74,10 @@ export class Endpoint implements Writer {
     const piece = this.#deferred;
     if (piece === null) return;
     this.#deferred = null;
-    this.socket.write(piece);
-    this.hasQueue = this.socket.writableLength > 0;
+    const isBehind = this.socket.writableLength > 0;
+    this.holdsPiece = false;
+    this.socket.write(this.#lasting(piece, isBehind));
+    this.#noteQueue(isBehind);
     this.owner.onWritten(this);
   }
 
@@ -77,10 +87,12 @@ export class Endpoint implements Writer {
     const { leg, socket } = this;
     const { out } = leg;
     const last = out.count - 1;
+    const isBehind = socket.writableLength > 0;
     let bytes = 0;
+    this.holdsPiece = false;
     if (last > 0) socket.cork();
     for (let i = 0; i <= last; i++) {
-      const piece = out.at(i);
+      const piece = this.#lasting(out.at(i), isBehind);
       bytes += piece.length;
       if (i === last && leg.flush !== Flush.nothing) socket.write(piece, this.#whenFlushed(leg.flush));
       else socket.write(piece);
@@ -88,7 +100,7 @@ export class Endpoint implements Writer {
     if (last > 0) socket.uncork();
     out.clear();
     leg.flush = Flush.nothing;
-    this.hasQueue = socket.writableLength > 0;
+    this.#noteQueue(isBehind);
     return bytes;
   }
 
@@ -115,6 +127,18 @@ export class Endpoint implements Writer {
     this.isPaused = false;
     this.leg.keepalive.resumed(now);
     this.socket.resume();
+  }
+
+  #lasting(piece: Uint8Array, isBehind: boolean): Uint8Array {
+    if (isBehind && piece.length <= COPY_LIMIT) return new Uint8Array(piece);
+    if (isBehind) this.holdsPiece = true;
+    return piece;
+  }
+
+  #noteQueue(wasBehind: boolean): void {
+    this.hasQueue = this.socket.writableLength > 0;
+    // The first to wait waits as it is: what the kernel has not taken of it is with Node already.
+    if (!wasBehind) this.holdsPiece = this.hasQueue;
   }
 
   #whenFlushed(marks: number): (error?: Error | null) => void {

@@ -142,6 +142,38 @@ test('what the kernel does not take is a queue, and its bytes are not flushed ye
   assert.equal(flushedBytes(socket), bytes.length);
 });
 
+test('what waits behind others is a copy, so that it holds nothing; what waits first is held', async (t) => {
+  const { endpoint, leg, peer } = await startEndpoint(t);
+  peer.pause();
+  const first = Buffer.alloc(32 * 1024 * 1024, 1);
+  leg.out.add(first);
+  endpoint.write();
+  assert.equal(endpoint.holdsPiece, true);
+  const [small, deferred] = [Buffer.alloc(100, 2), Buffer.alloc(100, 3)];
+  leg.out.add(small);
+  endpoint.write();
+  assert.deepEqual([endpoint.hasQueue, endpoint.holdsPiece], [true, false]);
+  leg.out.add(deferred);
+  endpoint.defer();
+  endpoint.writeDeferred();
+  assert.deepEqual([endpoint.hasQueue, endpoint.holdsPiece], [true, false]);
+  small.fill(9);
+  deferred.fill(9);
+  const large = Buffer.alloc(64 * 1024, 4);
+  leg.out.add(large);
+  endpoint.write();
+  assert.equal(endpoint.holdsPiece, true);
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of peer) {
+    parts.push(part as Buffer);
+    length += (part as Buffer).length;
+    if (length === first.length + 200 + large.length) break;
+  }
+  const behind = Buffer.concat(parts).subarray(first.length);
+  assert.ok(behind.equals(Buffer.concat([Buffer.alloc(100, 2), Buffer.alloc(100, 3), large])));
+});
+
 test('what comes is told, and what a pause holds back as soon as it is over', async (t) => {
   const { endpoint, peer, told, until } = await startEndpoint(t);
   endpoint.readData();

@@ -15,7 +15,6 @@ const SCANNER = 'core/frame-scanner.ts';
 const SCHEDULER = 'io/scheduler.ts';
 const CONNECTION = 'io/connection.ts';
 const ENDPOINT = 'io/endpoint.ts';
-const TURN = 'io/turn.ts';
 
 /** Each of them has to be found by the simulation. */
 export const MUTATIONS: readonly Mutation[] = [
@@ -179,14 +178,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a chunk that waits is not kept',
     file: CONNECTION,
-    find: '      this.#deps.turn.keep();\n',
+    find: '      if (endpoint.holdsPiece) this.#deps.turn.keep();\n',
     replace: '',
-  },
-  {
-    name: 'a chunk is kept for one turn only',
-    file: TURN,
-    find: 'if (isKept) this.#start = this.#at;\n    else this.#at',
-    replace: 'if (!isKept) this.#at',
   },
   {
     name: 'a read into a buffer of its own overtakes what was put off',
