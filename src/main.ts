@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Arguments, signals, exit codes: 0 fine, 1 failed, 2 bad arguments or configuration. */
 import type { Logger } from 'pino';
+import { raiseAllocatorThresholds } from './allocator.ts';
 import { App } from './app.ts';
 import { type Arguments, HELP, parseArguments } from './config/arguments.ts';
 import type { DoctorOptions } from './config/doctor-arguments.ts';
@@ -99,6 +100,7 @@ async function serve(flags: Arguments['flags']): Promise<void> {
   const { admin, addresses } = await listenOn(app, operations);
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
+  raiseAllocatorThresholds();
   (await createIdleCollector())?.start();
   if (demo === null) return;
   const page = await demo.open(flags.listen?.[0], addresses);

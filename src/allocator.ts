@@ -1,0 +1,16 @@
+/** glibc raises its thresholds for a block up to 32 MiB. */
+const BLOCK_BYTES = 31 * 1024 * 1024;
+
+/**
+ * Has the C library keep what is freed for the next read of a plain HTTP body. By default glibc gives the top of its heap back to the
+ * kernel as soon as 128 KiB are free there, and faults it in again for the 64 KiB of the next read: a body of 1 GiB takes half as long
+ * again. When a block that was mapped is freed, glibc maps and gives back only what is larger from then on (mallopt(3),
+ * `M_MMAP_THRESHOLD`). The block is never touched, so it takes no memory, and goes with a message that nobody will read, because the
+ * collector would take its time. musl does none of this.
+ */
+export function raiseAllocatorThresholds(): void {
+  const block = new ArrayBuffer(BLOCK_BYTES);
+  const { port1 } = new MessageChannel();
+  port1.postMessage(block, [block]);
+  port1.close();
+}
