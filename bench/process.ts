@@ -23,7 +23,7 @@ export interface Program {
   readonly env?: Readonly<Record<string, string>>;
   /** Working directory, and where its output goes. */
   readonly folder: string;
-  /** Core it is pinned to; null: any. */
+  /** Core it is pinned to; null: the system chooses. */
   readonly core: number | null;
 }
 

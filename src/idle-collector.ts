@@ -35,7 +35,9 @@ export class IdleCollector {
 
   start(): void {
     this.#disarm = this.#deps.clock.after(EVERY, () => {
-      void this.#look().then(() => this.start());
+      this.start();
+      // What has failed would fail again, and is no reason to stop for anything else.
+      this.#look().catch(() => this.stop());
     });
   }
 
@@ -77,8 +79,11 @@ async function findCollector(): Promise<(() => Promise<void>) | null> {
     return async function collect() {
       const session = new Session();
       session.connect();
-      await session.post('HeapProfiler.collectGarbage');
-      session.disconnect();
+      try {
+        await session.post('HeapProfiler.collectGarbage');
+      } finally {
+        session.disconnect();
+      }
     };
   } catch {
     return null;

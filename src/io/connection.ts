@@ -154,12 +154,8 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   }
 
   onWritten(endpoint: Endpoint): void {
-    if (!endpoint.hasQueue) {
-      endpoint.leg.keepalive.drained();
-      return;
-    }
-    this.#noteQueue(endpoint, this.#deps.clock.now());
-    this.#afterBacklog(this.#other(endpoint), endpoint);
+    this.#noteQueue(endpoint);
+    if (endpoint.hasQueue) this.#afterBacklog(this.#other(endpoint), endpoint);
   }
 
   onFlushed(endpoint: Endpoint, marks: number): void {
@@ -252,15 +248,15 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
     if (endpoint.leg.out.count === 0) return;
     const bytes = endpoint.write();
     this.tunnel.wrote(endpoint.leg.side, bytes, now);
-    this.#noteQueue(endpoint, now);
+    this.#noteQueue(endpoint);
   }
 
-  #noteQueue(endpoint: Endpoint, now: number): void {
+  #noteQueue(endpoint: Endpoint): void {
     const { keepalive } = endpoint.leg;
     if (!endpoint.hasQueue) keepalive.drained();
     else {
       if (endpoint.holdsPiece) this.#deps.turn.keep();
-      keepalive.queueing(flushedBytes(endpoint.socket), now);
+      keepalive.queueing(flushedBytes(endpoint.socket), this.#deps.clock.now());
     }
   }
 

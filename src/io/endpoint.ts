@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Flush, type Leg } from '../core/leg.ts';
-import type { Writer } from './turn.ts';
+import { MOST_HELD, type Writer } from './turn.ts';
 
 /** What an endpoint tells its connection. */
 export interface EndpointOwner {
@@ -21,12 +21,6 @@ const kEndpoint = Symbol('endpoint');
 interface EndpointSocket extends Socket {
   [kEndpoint]: Endpoint;
 }
-
-/**
- * Pieces up to this are copied when they have to wait behind others. They lie in memory that other sockets have read into as well, and
- * few bytes that wait for long must not hold much of it. Larger ones have memory of their own.
- */
-const COPY_LIMIT = 16 * 1024;
 
 /** A socket of a tunnel, and the leg that says what goes out to it. */
 export class Endpoint implements Writer {
@@ -129,8 +123,9 @@ export class Endpoint implements Writer {
     this.socket.resume();
   }
 
+  /** What has to wait is copied out of the turn's memory: few bytes for a slow reader must not hold what others have brought. */
   #lasting(piece: Uint8Array, isBehind: boolean): Uint8Array {
-    if (isBehind && piece.length <= COPY_LIMIT) return new Uint8Array(piece);
+    if (isBehind && piece.length <= MOST_HELD) return new Uint8Array(piece);
     if (isBehind) this.holdsPiece = true;
     return piece;
   }

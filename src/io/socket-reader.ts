@@ -1,11 +1,6 @@
 import type { OnReadOpts } from 'node:net';
 import type { ChunkReader } from './dial.ts';
-import type { Turn } from './turn.ts';
-
-const BUFFER_BYTES = 64 * 1024;
-
-/** Chunks up to this are copied out of the buffer they were read into: that costs less than giving the buffer away, in bytes. */
-const COPY_LIMIT = 16 * 1024;
+import { MOST_HELD, READ_BYTES, type Turn } from './turn.ts';
 
 /** After this many small chunks in a row a socket has no more use for a buffer of its own. */
 const SMALL_IN_A_ROW = 16;
@@ -35,10 +30,10 @@ export class SocketReader implements ChunkReader {
   readonly #target = (): Buffer => this.#own ?? this.#turn.buffer;
 
   readonly #read = (length: number): boolean => {
-    if (length <= COPY_LIMIT) return this.#passCopy(length);
+    if (length <= MOST_HELD) return this.#passCopy(length);
     this.#small = 0;
     if (this.#own !== null) return this.#passOwn(this.#own, length);
-    this.#own = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    this.#own = Buffer.allocUnsafeSlow(READ_BYTES);
     return this.onChunk(Buffer.from(this.#turn.buffer.subarray(0, length)));
   };
 
@@ -51,7 +46,7 @@ export class SocketReader implements ChunkReader {
   #passOwn(own: Buffer, length: number): boolean {
     const goesOn = this.onChunk(own.subarray(0, length));
     // What was given away is never read into again.
-    if (this.#turn.flush()) this.#own = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    if (this.#turn.flush()) this.#own = Buffer.allocUnsafeSlow(READ_BYTES);
     return goesOn;
   }
 }

@@ -1,6 +1,9 @@
 import type { Clock } from './clock.ts';
 
-const BUFFER_BYTES = 64 * 1024;
+/** What is read at once, in bytes. */
+export const READ_BYTES = 64 * 1024;
+/** Longest chunk that is held in the turn's memory, in bytes: to copy it costs less than to give the buffer away that it was read into. */
+export const MOST_HELD = 16 * 1024;
 /** Room for what is read in one turn; it still fits into a processor's second cache. */
 const SLAB_BYTES = 256 * 1024;
 
@@ -18,7 +21,7 @@ export interface Writer {
  */
 export class Turn {
   /** Where sockets without a buffer of their own are read into. What it holds has to be held before the next read. */
-  readonly buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  readonly buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
   readonly #clock: Pick<Clock, 'afterPoll'>;
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);

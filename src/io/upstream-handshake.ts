@@ -52,7 +52,7 @@ export interface HandshakeFailure {
   readonly detail: string;
 }
 
-/** `accepted`: a true 101. `refused`: any other proper answer, with the walk of its body. */
+/** `accepted`: a true 101. `refused`: every other proper answer, with the walk of its body. */
 export type HandshakeOutcome =
   | ({ readonly kind: 'accepted' } & Answer)
   | ({ readonly kind: 'refused'; readonly body: BodyWalk } & Answer)
@@ -115,7 +115,7 @@ export class UpstreamHandshake {
       if (head === 'incomplete') return;
       this.#received = this.#received.subarray(head.length);
       if (head.status >= 200 || head.status === 101) return this.#judge(head);
-      // RFC 9110 15.2: any number of interim answers may come first.
+      // RFC 9110 15.2: interim answers may come first, however many.
       this.#skipped += head.length;
     }
   }

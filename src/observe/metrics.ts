@@ -20,7 +20,7 @@ const RTT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 interface MetricsSource {
   /** A connection has to leave this list in the same turn in which its end is reported, or it counts twice or not at all. */
   openConnections(): Iterable<RouteShare>;
-  /** The ping intervals in force, in milliseconds: any number for each route. `Infinity` (off) is left out. */
+  /** The ping intervals in force, in milliseconds; a route may stand there more than once, or not at all. `Infinity` (off) is left out. */
   pingIntervals(): Iterable<{ readonly route: string; readonly intervalMs: number }>;
 }
 

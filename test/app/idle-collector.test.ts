@@ -12,14 +12,14 @@ const LOOK = 5000;
 /** A process whose state is set by hand, and which has been quiet for a while. */
 async function startCollector() {
   const clock = new FakeClock();
-  const state = { busy: 0, heap: 40 * MB, live: 30 * MB, collections: 0 };
+  const state = { busy: 0, heap: 40 * MB, live: 30 * MB, collections: 0, fails: false };
   const collector = new IdleCollector({
     clock,
     busy: () => state.busy,
     heapBytes: () => state.heap,
     collect: async () => {
       state.collections++;
-      await setImmediate();
+      if (state.fails) throw new Error('no collector');
       state.heap = state.live;
     },
   });
@@ -28,7 +28,7 @@ async function startCollector() {
   async function look(times: number): Promise<void> {
     for (let i = 0; i < times; i++) {
       clock.advance(LOOK);
-      while (clock.armed === 0) await setImmediate();
+      await setImmediate();
     }
   }
   await look(3);
@@ -75,6 +75,13 @@ test('a heap that has shrunk by itself may grow less from there', async () => {
   assert.equal(state.collections, 1);
 });
 
+test('a collector that fails is left alone from then on', async () => {
+  const { clock, state, look } = await startCollector();
+  Object.assign(state, { heap: 80 * MB, fails: true });
+  await look(5);
+  assert.deepEqual([state.collections, clock.armed], [1, 0]);
+});
+
 test('it looks no more once it was stopped', async () => {
   const { clock, state, collector } = await startCollector();
   state.heap = 80 * MB;
@@ -89,7 +96,7 @@ test('V8 gives back what is needed no longer', async (t) => {
   garbage.length = 0;
   t.mock.method(systemClock, 'after', (_ms: number, callback: () => void) => {
     t.mock.restoreAll();
-    callback();
+    queueMicrotask(callback);
     return () => {};
   });
   const collector = await createIdleCollector();
