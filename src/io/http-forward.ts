@@ -76,19 +76,18 @@ interface Exchange {
  */
 const kExchange = Symbol('exchange');
 
+type HttpProxy = Pick<ReturnType<typeof httpProxy.createProxyServer>, 'web'>;
 type Carrier<T> = T & { [kExchange]?: Exchange };
 
 class Forwarder implements HttpForwarder {
   readonly #options: HttpForwarderOptions;
   readonly #agents: AgentPool;
-  readonly #proxy = httpProxy.createProxyServer({ ignorePath: true, prependPath: false });
+  /** By identity: a route's target stays the same object until the next reload. Options given with each call take http-proxy longer. */
+  readonly #proxies = new WeakMap<UpstreamTarget, HttpProxy>();
 
   constructor(options: HttpForwarderOptions) {
     this.#options = options;
     this.#agents = createAgentPool(options.connectTimeoutMs, options.upstreamTls);
-    this.#proxy.on('proxyReq', this.#onProxyReq);
-    this.#proxy.on('proxyRes', this.#onProxyRes);
-    this.#proxy.on('end', this.#onUpstreamEnd);
   }
 
   handle(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget, route: string): void {
@@ -118,14 +117,29 @@ class Forwarder implements HttpForwarder {
     this.#agents.close();
   }
 
-  #send(exchange: Exchange): void {
-    const { req, res, upstream } = exchange;
+  #send({ req, res, upstream }: Exchange): void {
+    let proxy = this.#proxies.get(upstream);
+    if (proxy === undefined) {
+      proxy = this.#createProxy(upstream);
+      this.#proxies.set(upstream, proxy);
+    }
+    proxy.web(req, res);
+  }
+
+  #createProxy(upstream: UpstreamTarget): HttpProxy {
     const { address, tls } = upstream;
     const place = address.kind === 'unix' ? { host: 'localhost', port: 80, socketPath: address.path } : address;
-    const target = { ...place, protocol: tls ? 'https:' : 'http:' };
-    this.#proxy.web(req, res, { target, agent: this.#agents.agentFor(upstream) }, (error) => {
-      this.#onError(error, exchange);
+    const proxy = httpProxy.createProxyServer({
+      target: { ...place, protocol: tls ? 'https:' : 'http:' },
+      agent: this.#agents.agentFor(upstream),
+      ignorePath: true,
+      prependPath: false,
     });
+    proxy.on('proxyReq', this.#onProxyReq);
+    proxy.on('proxyRes', this.#onProxyRes);
+    proxy.on('end', this.#onUpstreamEnd);
+    proxy.on('error', this.#onError);
+    return proxy;
   }
 
   /** http-proxy calls this when a socket is assigned, before anything is written on it. */
@@ -150,8 +164,7 @@ class Forwarder implements HttpForwarder {
     try {
       writeResponseHead(incoming, req, res);
     } catch (error) {
-      const exchange = (req as Carrier<IncomingMessage>)[kExchange];
-      if (exchange !== undefined) this.#onError(error as Error, exchange);
+      this.#onError(error as Error, req);
       incoming.destroy();
       return;
     }
@@ -168,7 +181,9 @@ class Forwarder implements HttpForwarder {
     if (incoming.rawTrailers.length > 0 && !res.writableEnded) res.addTrailers(endToEndTrailers(incoming.rawTrailers));
   };
 
-  #onError(error: NodeJS.ErrnoException, exchange: Exchange): void {
+  readonly #onError = (error: NodeJS.ErrnoException, req: IncomingMessage): void => {
+    const exchange = (req as Carrier<IncomingMessage>)[kExchange];
+    if (exchange === undefined) return;
     const { res, upstream, route } = exchange;
     // Once a response has begun its own end tells the client. A client that is gone gets nothing.
     if (res.headersSent || res.destroyed) return;
@@ -184,7 +199,7 @@ class Forwarder implements HttpForwarder {
       'no answer from the upstream',
     );
     answerError(res, status, exchange.accept);
-  }
+  };
 }
 
 function outgoingOnInformation(this: ClientRequest, information: InformationEvent): void {

@@ -23,26 +23,20 @@ export interface AgentPool {
 }
 
 /** @param connectTimeout in milliseconds; `Infinity`: no limit */
-export function createAgentPool(connectTimeout: number, tls: UpstreamTls): AgentPool {
+export function createAgentPool(connectTimeout: number, upstreamTls: UpstreamTls): AgentPool {
   const agents = new Map<string, http.Agent>();
-  /** The same by identity: a route's target stays the same object until the next reload. */
-  let known = new WeakMap<UpstreamTarget, http.Agent>();
 
-  function agentFor(upstream: UpstreamTarget): http.Agent {
-    let agent = known.get(upstream);
-    if (agent !== undefined) return agent;
-    const key = JSON.stringify([upstream.address, upstream.tls]);
-    agent =
-      agents.get(key) ?? (upstream.tls ? new LimitedTlsAgent(connectTimeout, tls) : new LimitedAgent(connectTimeout));
+  function agentFor({ address, tls }: UpstreamTarget): http.Agent {
+    const key = JSON.stringify([address, tls]);
+    const agent =
+      agents.get(key) ?? (tls ? new LimitedTlsAgent(connectTimeout, upstreamTls) : new LimitedAgent(connectTimeout));
     agents.set(key, agent);
-    known.set(upstream, agent);
     return agent;
   }
 
   function close(): void {
     for (const agent of agents.values()) agent.destroy();
     agents.clear();
-    known = new WeakMap();
   }
 
   return { agentFor, close };
