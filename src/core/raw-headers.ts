@@ -5,16 +5,40 @@
 
 export type RawHeaders = readonly string[];
 
+/** Names of fields, which may be asked for in any casing. Most others are told from them by their length alone. */
+export class FieldNames {
+  readonly #names: ReadonlySet<string>;
+  /** A bit for each length, modulo 32. */
+  readonly #lengths: number;
+
+  /** @param names in lower case */
+  constructor(names: Iterable<string>) {
+    this.#names = new Set(names);
+    let lengths = 0;
+    for (const { length } of this.#names) lengths |= 1 << length;
+    this.#lengths = lengths;
+  }
+
+  has(name: string): boolean {
+    return (this.#lengths & (1 << name.length)) !== 0 && this.#names.has(name.toLowerCase());
+  }
+
+  /** These and more of them, in lower case. */
+  with(names: readonly string[]): FieldNames {
+    return names.length === 0 ? this : new FieldNames([...this.#names, ...names]);
+  }
+}
+
+const NONE = new FieldNames([]);
+
 /** Fields that belong to one hop and never pass a proxy, RFC 9110 7.6.1. Framing fields are not among them. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'upgrade']);
+const HOP_BY_HOP = new FieldNames(['connection', 'keep-alive', 'proxy-connection', 'te', 'upgrade']);
 
 /**
  * Naming these in `Connection` must not remove them: they say whom the message is for, where it ends, what the handshake
  * agreed on, and what the proxy in front has added.
  */
 const NEVER_NAMED = /^(?:host|content-length|transfer-encoding|sec-websocket-.*|forwarded|x-real-ip|x-forwarded-.*)$/;
-
-const NONE: ReadonlySet<string> = new Set();
 
 /** Values of every field called `name`, in order. */
 export function valuesOf(headers: RawHeaders, name: string): string[] {
@@ -43,17 +67,12 @@ export function tokensOf(headers: RawHeaders, name: string): string[] {
   return elementsOf(headers, name).map((element) => element.toLowerCase());
 }
 
-/** The fields whose lower-case name is not in `names`, nor in `more`. */
-export function withoutFields(
-  headers: RawHeaders,
-  names: ReadonlySet<string>,
-  more: ReadonlySet<string> = NONE,
-): string[] {
+/** The fields that are called neither by `names` nor by `more`. */
+export function withoutFields(headers: RawHeaders, names: FieldNames, more: FieldNames = NONE): string[] {
   const kept: string[] = [];
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at] as string;
-    const lower = name.toLowerCase();
-    if (names.has(lower) || more.has(lower)) continue;
+    if (names.has(name) || more.has(name)) continue;
     kept.push(name);
     if (at + 1 < headers.length) kept.push(headers[at + 1] as string);
   }
@@ -61,9 +80,9 @@ export function withoutFields(
 }
 
 /** The fields that pass a proxy: neither hop-by-hop nor named in `Connection`, nor among `more`. */
-export function endToEnd(headers: RawHeaders, more: ReadonlySet<string> = NONE): string[] {
+export function endToEnd(headers: RawHeaders, more: FieldNames = NONE): string[] {
   const named = tokensOf(headers, 'connection').filter((name) => !HOP_BY_HOP.has(name) && !NEVER_NAMED.test(name));
-  return withoutFields(headers, HOP_BY_HOP, named.length === 0 ? more : new Set([...more, ...named]));
+  return withoutFields(headers, HOP_BY_HOP, more.with(named));
 }
 
 /** The fields as they stand on the wire, each line ended by CRLF. */

@@ -7,14 +7,16 @@ import type { Route } from './settings.ts';
 
 /** First route that fits, or null. `target` is in origin form (see `originForm`); `host` is the Host field. */
 export function selectRoute(routes: readonly Route[], host: string | undefined, target: string): Route | null {
-  const name = host === undefined ? '' : hostName(host);
   const query = target.indexOf('?');
   const path = query === -1 ? target : target.slice(0, query);
-  return routes.find((route) => hostMatches(route.host, name) && pathMatches(route.path, path)) ?? null;
+  let name: string | undefined;
+  function isFor(pattern: string | null): boolean {
+    return pattern === null || hostMatches(pattern, (name ??= hostName(host ?? '')));
+  }
+  return routes.find((route) => isFor(route.host) && pathMatches(route.path, path)) ?? null;
 }
 
-function hostMatches(pattern: string | null, name: string): boolean {
-  if (pattern === null) return true;
+function hostMatches(pattern: string, name: string): boolean {
   if (!pattern.startsWith('*.')) return name === pattern;
   const suffix = pattern.slice(1);
   return name.length > suffix.length && name.endsWith(suffix);

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { endToEnd, formatFields, tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
+import { endToEnd, FieldNames, formatFields, tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
 import type { RawHeaders } from '../core/raw-headers.ts';
 import type { ResponseHead } from '../core/response-head.ts';
 import { originForm } from '../core/route.ts';
@@ -150,12 +150,7 @@ function checkAgreement(fields: RawHeaders, offer: Offer): string | null {
   return names.every((name) => offer.extensions.includes(name)) ? null : 'it chose an extension that was not offered';
 }
 
-const REPLACED_IN_REQUEST: ReadonlySet<string> = new Set([
-  'connection',
-  'upgrade',
-  'sec-websocket-key',
-  'sec-websocket-version',
-]);
+const REPLACED_IN_REQUEST = new FieldNames(['connection', 'upgrade', 'sec-websocket-key', 'sec-websocket-version']);
 
 /** The request head for the upstream, Latin-1. `headers` are the client's that pass on; `key` is the proxy's own. */
 export function formatRequest(target: string, headers: RawHeaders, key: string): string {
@@ -167,7 +162,7 @@ export function formatRequest(target: string, headers: RawHeaders, key: string):
 }
 
 /** A 101 has no body (RFC 9110 15.2), so it has no framing either; the accept answers the upstream's key, not the client's. */
-const DROPPED_FROM_101: ReadonlySet<string> = new Set(['sec-websocket-accept', 'content-length', 'transfer-encoding']);
+const DROPPED_FROM_101 = new FieldNames(['sec-websocket-accept', 'content-length', 'transfer-encoding']);
 
 /** The 101 for the client, Latin-1: its own accept, and what else the upstream said to it. */
 export function formatSwitchingProtocols(upstream: RawHeaders, clientKey: string): string {

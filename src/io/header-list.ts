@@ -1,10 +1,10 @@
 /** What HTTP messages on their way need of header lists, beyond the questions that `core/raw-headers.ts` answers. */
-import { endToEnd, type RawHeaders, tokensOf } from '../core/raw-headers.ts';
+import { endToEnd, FieldNames, type RawHeaders, tokensOf } from '../core/raw-headers.ts';
 
 /** Far above what browsers and proxies send, and few enough to look through again and again. */
 const MAX_HEADERS = 256;
 
-const FRAMING: ReadonlySet<string> = new Set(['transfer-encoding']);
+const FRAMING = new FieldNames(['transfer-encoding']);
 
 /** More fields than any honest request has: 431. Node's own limit would drop the rest silently. */
 export function hasTooManyHeaders(rawHeaders: RawHeaders): boolean {
@@ -29,9 +29,12 @@ export function endToEndHeaders(headers: RawHeaders): string[] {
 /** Puts repeated fields together under the first spelling of their name, as Node's `setHeader` wants them. */
 export function groupHeaders(headers: readonly string[]): { name: string; values: string[] }[] {
   const groups = new Map<string, { name: string; values: string[] }>();
-  for (const [name, value] of headerPairs(headers)) {
-    const group = groups.get(name.toLowerCase());
-    if (group === undefined) groups.set(name.toLowerCase(), { name, values: [value] });
+  for (let at = 0; at + 1 < headers.length; at += 2) {
+    const name = headers[at] as string;
+    const value = headers[at + 1] as string;
+    const key = name.toLowerCase();
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { name, values: [value] });
     else group.values.push(value);
   }
   return [...groups.values()];

@@ -1,15 +1,15 @@
 /** What the two heads of a forwarded request look like: framing, Expect, trailers, 1xx.  */
 import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
 import { isForwardingField } from './forwarded.ts';
-import { tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
+import { FieldNames, tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
 import { endToEndHeaders, groupHeaders, headerPairs } from './header-list.ts';
 
 /** A trailer must not change how its message was framed or to whom it went (RFC 9110 6.5.1). */
 const NOT_IN_TRAILERS = /^(?:content-length|transfer-encoding|host|trailer|authorization|set-cookie)$/i;
 
-const EXPECT: ReadonlySet<string> = new Set(['expect']);
-const TRAILER: ReadonlySet<string> = new Set(['trailer']);
-const NONE: ReadonlySet<string> = new Set();
+const EXPECT = new FieldNames(['expect']);
+const TRAILER = new FieldNames(['trailer']);
+const NONE = new FieldNames([]);
 
 /** The head for the upstream: `forwarded` (see forwardHeaders) with the framing of this request. */
 export function requestHead(req: IncomingMessage, forwarded: readonly string[]): string[] {
