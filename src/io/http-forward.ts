@@ -3,7 +3,7 @@
  * Its own ideas of a path, of headers and of Expect are bypassed, because they change what passes.
  */
 import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Stream } from 'node:stream';
 import httpProxy from 'http-proxy';
 import { valuesOf } from '../core/raw-headers.ts';
 import type { Log, Observer } from '../core/report.ts';
@@ -65,6 +65,7 @@ interface Exchange {
   readonly target: string;
   /** Flat list for the upstream, framing and Expect included. */
   readonly head: readonly string[];
+  readonly hasBody: boolean;
   readonly accept: string | undefined;
   outgoing: ClientRequest | null;
   retried: boolean;
@@ -75,6 +76,9 @@ interface Exchange {
  * what is over alive until the next full collection.
  */
 const kExchange = Symbol('exchange');
+
+/** What http-proxy is told to send as every body: nothing yet. The true one follows the head; most requests have none, and need no pipe. */
+const sentLater = Object.assign(new Stream(), { pipe: <T>(outgoing: T): T => outgoing });
 
 type HttpProxy = Pick<ReturnType<typeof httpProxy.createProxyServer>, 'web'>;
 type Carrier<T> = T & { [kExchange]?: Exchange };
@@ -105,19 +109,29 @@ class Forwarder implements HttpForwarder {
       return;
     }
     const head = requestHead(req, forwardHeaders(req.rawHeaders, peerAddress(req.socket), trusted));
-    const exchange = { req, res, upstream, route, target, head, accept, outgoing: null, retried: false };
-    (req as Carrier<IncomingMessage>)[kExchange] = exchange;
+    (req as Carrier<IncomingMessage>)[kExchange] = {
+      req,
+      res,
+      upstream,
+      route,
+      target,
+      head,
+      hasBody: hasBody(head),
+      accept,
+      outgoing: null,
+      retried: false,
+    };
     // http-proxy would copy these, lower-cased and joined, would skip 'proxyReq' when Expect is among them, and Node would ask
     // for the TLS name in Host, which is the client's to choose. The head is written in #onProxyReq instead.
     req.headers = {};
-    this.#send(exchange);
+    this.#send(req, res, upstream);
   }
 
   close(): void {
     this.#agents.close();
   }
 
-  #send({ req, res, upstream }: Exchange): void {
+  #send(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget): void {
     let proxy = this.#proxies.get(upstream);
     if (proxy === undefined) {
       proxy = this.#createProxy(upstream);
@@ -134,6 +148,7 @@ class Forwarder implements HttpForwarder {
       agent: this.#agents.agentFor(upstream),
       ignorePath: true,
       prependPath: false,
+      buffer: sentLater,
     });
     proxy.on('proxyReq', this.#onProxyReq);
     proxy.on('proxyRes', this.#onProxyRes);
@@ -153,11 +168,8 @@ class Forwarder implements HttpForwarder {
     outgoing.on('information', outgoingOnInformation);
     outgoing.on('upgrade', outgoingOnUpgrade);
     exchange.res.on('close', () => giveUpWithClient(req, outgoing));
-    if (!hasBody(exchange.head)) return;
-    // Before http-proxy's pipe ends the request.
-    req.prependOnceListener('end', () => outgoing.addTrailers(endToEndTrailers(req.rawTrailers)));
-    // The rest of an upload that the upstream did not want is read and dropped, else the connection gets stuck.
-    outgoing.once('close', () => req.unpipe(outgoing).resume());
+    if (exchange.hasBody) sendBody(req, outgoing);
+    else outgoing.end();
   };
 
   readonly #onProxyRes = (incoming: IncomingMessage, req: IncomingMessage, res: ServerResponse): void => {
@@ -189,7 +201,7 @@ class Forwarder implements HttpForwarder {
     if (res.headersSent || res.destroyed) return;
     if (canRetry(error, exchange)) {
       exchange.retried = true;
-      this.#send(exchange);
+      this.#send(exchange.req, res, upstream);
       return;
     }
     const { code, message } = error;
@@ -200,6 +212,16 @@ class Forwarder implements HttpForwarder {
     );
     answerError(res, status, exchange.accept);
   };
+}
+
+function sendBody(req: IncomingMessage, outgoing: ClientRequest): void {
+  // Node would keep the head until the first of the body comes, and the client may be waiting for an answer before that.
+  outgoing.flushHeaders();
+  // Before the pipe ends the request.
+  req.once('end', () => outgoing.addTrailers(endToEndTrailers(req.rawTrailers)));
+  // The rest of an upload that the upstream did not want is read and dropped, else the connection gets stuck.
+  outgoing.once('close', () => req.unpipe(outgoing).resume());
+  req.pipe(outgoing);
 }
 
 function outgoingOnInformation(this: ClientRequest, information: InformationEvent): void {
@@ -227,8 +249,8 @@ function giveUpWithClient({ complete, socket }: IncomingMessage, outgoing: Clien
 }
 
 /** A kept-alive connection may be closed by the upstream in the moment a request sets out on it (RFC 9112 9.3.1). */
-function canRetry(error: NodeJS.ErrnoException, { req, retried, outgoing, head }: Exchange): boolean {
+function canRetry(error: NodeJS.ErrnoException, { req, retried, outgoing, hasBody }: Exchange): boolean {
   const stale = outgoing?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
   const safe = req.method === 'GET' || req.method === 'HEAD' || req.method === 'OPTIONS';
-  return stale && safe && !hasBody(head) && !retried;
+  return stale && safe && !hasBody && !retried;
 }

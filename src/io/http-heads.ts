@@ -30,8 +30,6 @@ export function applyHead(outgoing: ClientRequest, head: readonly string[]): voi
     const [first = '', ...rest] = values;
     outgoing.setHeader(name, rest.length === 0 ? first : values);
   }
-  // Node would keep the head until the first of the body comes, and the client may be waiting for an answer before that.
-  if (hasBody(head)) outgoing.flushHeaders();
 }
 
 /** Whether a request head announces a body. */
