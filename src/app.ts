@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { reloadedSettings } from './config/reload.ts';
 import type { AdaptiveInterval } from './core/adaptive.ts';
 import { Pieces } from './core/pieces.ts';
+import type { RelayLimits } from './core/relay.ts';
 import { redactTarget } from './core/redact.ts';
 import type { ConnectionInfo, ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
 import { originForm, selectRoute } from './core/route.ts';
@@ -64,6 +65,7 @@ export class App {
   readonly #listeners: Listeners;
   readonly #forwarder: ForwarderSlot;
   #settings: Settings;
+  #limits: TunnelLimits;
   #trust: Trust;
   #isDraining = false;
 
@@ -73,6 +75,7 @@ export class App {
     this.#clock = options.clock ?? systemClock;
     this.#adaptive = options.adaptive;
     this.#settings = withCertificates(options.settings);
+    this.#limits = tunnelLimits(this.#settings);
     this.#deps = {
       clock: this.#clock,
       scheduler: new Scheduler(this.#clock),
@@ -150,6 +153,7 @@ export class App {
       this.#trust = compileTrust(settings.trustedProxies);
     }
     this.#settings = settings;
+    this.#limits = tunnelLimits(settings);
     this.#forwarder.apply(this.#forwarderOptions());
     this.#listeners.apply(headLimits(settings));
     this.applyIntervals();
@@ -270,14 +274,11 @@ export class App {
   }
 
   #openTunnel(parts: TunnelParts): void {
-    const { limits, timeouts } = this.#settings;
     this.admission.handOver(parts.socket);
     const connection = openTunnel(this.#deps, parts, {
       keepalive: this.#adapted(parts.route.keepalive, parts.info),
-      stall: timeouts.stall,
-      maxFrame: limits.frame,
-      controlRate: limits.controlFramesPerSecond,
-      extensions: parts.extensions,
+      stall: this.#settings.timeouts.stall,
+      limits: parts.extensions ? this.#limits.extended : this.#limits.plain,
     });
     if (this.#isDraining) drainConnection(connection);
   }
@@ -292,6 +293,18 @@ function withCertificates(settings: Settings): Settings {
 
 function headLimits({ limits, timeouts }: Settings): HeadLimits {
   return { headerBytes: limits.headerBytes, headTimeoutMs: timeouts.handshake };
+}
+
+/** Shared by all tunnels. */
+interface TunnelLimits {
+  readonly plain: RelayLimits;
+  /** Where an extension was negotiated. */
+  readonly extended: RelayLimits;
+}
+
+function tunnelLimits({ limits }: Settings): TunnelLimits {
+  const plain = { maxPayload: limits.frame, controlRate: limits.controlFramesPerSecond, extensions: false };
+  return { plain, extended: { ...plain, extensions: true } };
 }
 
 function drainConnection(connection: Connection): void {

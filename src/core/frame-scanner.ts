@@ -65,30 +65,31 @@ export interface ScannerLimits {
  * `scan` lets pass always ends at a frame boundary or inside a payload.
  */
 export class FrameScanner {
+  // What every chunk needs comes first, as in the tunnel.
   /** Why the last `scan` stopped. */
   stop: Stop = Stop.exhausted;
   /** Payload bytes of the current frame that are still to come. */
   remaining = 0;
   /** Look for Pongs that may be ours. */
   watching = false;
-  /** Header length of the candidate at which the scan stopped. */
-  candidateHeader = 0;
-
+  #heldLength = 0;
+  #inMessage = false;
+  /** Frames of this direction should be masked: they come from the client (RFC 6455 section 5.1). */
+  readonly #masked: boolean;
+  readonly #limits: ScannerLimits;
   /** Frames whose header has passed. */
   frames = 0;
+
+  /** Header length of the candidate at which the scan stopped. */
+  candidateHeader = 0;
   violations = 0;
   lastViolation: Violation | null = null;
   closeCode: number | null = null;
   closeReason = '';
 
-  /** Frames of this direction should be masked: they come from the client (RFC 6455 section 5.1). */
-  readonly #masked: boolean;
-  readonly #limits: ScannerLimits;
   /** First byte of the current Close, Ping or Pong; 0 while in any other frame. */
   #control = 0;
-  #inMessage = false;
   #held: Uint8Array | null = null;
-  #heldLength = 0;
   #closePayload: Uint8Array | null = null;
   #closeFill = 0;
   #closeMask = 0;

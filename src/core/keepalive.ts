@@ -20,6 +20,15 @@ const NEVER = Number.POSITIVE_INFINITY;
  * clock. The hot path stores timestamps; whoever owns the timer asks for `nextDeadline` and comes back then.
  */
 export class Keepalive {
+  // What every chunk changes comes first, as in the tunnel.
+  #heard: number;
+  #sent: number;
+  /** Since when an answer is awaited: the flush of the oldest unanswered Ping. */
+  #askedAt = NEVER;
+  #bytesSent = 0;
+  /** A Close has gone out. */
+  #closing = false;
+
   /** Changed as a whole by a reload or by the adaptive interval. */
   settings: PingSettings;
   /** How long queued bytes may make no progress, in ms. */
@@ -29,8 +38,6 @@ export class Keepalive {
   /** Newest round trip of a Ping, in ms; -1 before the first. */
   rtt = -1;
 
-  #heard: number;
-  #sent: number;
   #pinged: number;
   /** Fraction of the interval by which the next Ping comes early: 0 to `MAX_JITTER`. */
   #jitter: number;
@@ -44,19 +51,14 @@ export class Keepalive {
   #probe = 0;
   #probePosition = 0;
 
-  /** Since when an answer is awaited: the flush of the oldest unanswered Ping. */
-  #askedAt = NEVER;
   /** When the newest Ping was handed to the socket. */
   #writtenAt: number;
   /** How much longer than the timeout the answer may take, in ms. */
   #allowance = 0;
   /** It is progress that is awaited, not the answer to a Ping. */
   #awaitsProgress = false;
-  /** A Close has gone out. */
-  #closing = false;
   #reading = true;
 
-  #bytesSent = 0;
   #bytesAnswered = 0;
 
   /** Since when queued bytes have made no progress. */

@@ -35,10 +35,10 @@ export class Leg {
   readonly relay: Relay;
   /** Bytes for this side. Shared by all tunnels: emptied after every call. */
   readonly out: Pieces;
-  state: LegState = 'open';
-  wish: Wish = 'none';
   /** What to report when what `out` holds is with the kernel: bits of `Flush`. */
   flush: number = Flush.nothing;
+  state: LegState = 'open';
+  wish: Wish = 'none';
   /** The peer has ended its direction. */
   ended = false;
   /** The peer has sent a Close. */

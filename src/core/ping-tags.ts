@@ -19,15 +19,13 @@ export interface OutstandingPing {
 
 /** The tags of injected Pings towards one side that are not answered yet, oldest first. */
 export class PingTags {
+  /** How many are outstanding. Asked for with every chunk. */
+  size = 0;
   readonly #outstanding: OutstandingPing[] = [];
-
-  get size(): number {
-    return this.#outstanding.length;
-  }
 
   /** The Ping to send again once no more tags may be outstanding; null while another one may. */
   get toRepeat(): OutstandingPing | null {
-    return this.#outstanding.length < MAX_OUTSTANDING ? null : (this.#outstanding.at(-1) as OutstandingPing);
+    return this.size < MAX_OUTSTANDING ? null : (this.#outstanding.at(-1) as OutstandingPing);
   }
 
   /** A Ping goes out. The tag of `toRepeat` may stand in another one: every copy of it may be answered. */
@@ -36,7 +34,7 @@ export class PingTags {
     if (newest !== undefined && newest.high === ping.high && newest.low === ping.low) {
       newest.copies++;
       newest.sentAt = ping.sentAt;
-    } else this.#outstanding.push(ping);
+    } else this.size = this.#outstanding.push(ping);
   }
 
   /**
@@ -54,8 +52,9 @@ export class PingTags {
     answered.copies--;
     const isDone = answered.copies === 0;
     // Nearly always the one and only.
-    if (isDone && this.#outstanding.length === 1) this.#outstanding.pop();
+    if (isDone && this.size === 1) this.#outstanding.pop();
     else this.#outstanding.splice(0, isDone ? index + 1 : index);
+    this.size = this.#outstanding.length;
     return answered;
   }
 

@@ -34,25 +34,27 @@ const BURST_SECONDS = 10;
  * Pings of ours and with frames of ours slipped in at frame boundaries.
  */
 export class Relay {
+  // What every chunk needs comes first, as in the tunnel.
   readonly scanner: FrameScanner;
   /** Bytes passed on, without injected ones. */
   bytes = 0;
+  /** Pings of ours that this direction may bring the answers to. */
+  readonly #tags: PingTags;
+  broken: Broken | null = null;
+  /** Walk on, but pass nothing. */
+  discarding = false;
+  /** Waits for the next boundary. */
+  #pending: Uint8Array | null = null;
+
   /** The newest Ping of ours that was answered; the reader of `Seen.ownPong` takes it away. */
   answered: OutstandingPing | null = null;
   /** Pings and Pongs passed so far, and Pongs swallowed. */
   pings = 0;
   pongs = 0;
   ownPongs = 0;
-  broken: Broken | null = null;
-  /** Walk on, but pass nothing. */
-  discarding = false;
 
   readonly #masked: boolean;
   readonly #limits: RelayLimits;
-  /** Pings of ours that this direction may bring the answers to. */
-  readonly #tags: PingTags;
-  /** Waits for the next boundary. */
-  #pending: Uint8Array | null = null;
   #pendingIsLast = false;
   /** A Close has passed or was injected, so nothing may be injected behind it (RFC 6455 section 5.5.1). */
   #closed = false;

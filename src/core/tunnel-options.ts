@@ -1,6 +1,7 @@
 import type { RandomInt32 } from './frame.ts';
 import type { Pieces } from './pieces.ts';
 import type { OutstandingPing } from './ping-tags.ts';
+import type { RelayLimits } from './relay.ts';
 import type { Side } from './report.ts';
 import type { KeepaliveSettings } from './settings.ts';
 
@@ -19,10 +20,6 @@ export interface TunnelOptions {
   readonly keepalive: KeepaliveSettings;
   /** How long queued bytes may make no progress, in ms. */
   readonly stall: number;
-  /** Longest frame payload, in bytes. */
-  readonly maxFrame: number;
-  /** Sustained control frames per second. */
-  readonly controlRate: number;
-  /** An extension was negotiated. */
-  readonly extensions: boolean;
+  /** Kept as it is: tunnels of the same kind share it. */
+  readonly limits: RelayLimits;
 }

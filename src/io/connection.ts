@@ -54,8 +54,12 @@ export interface ConnectionSockets {
 
 /** The pump of one tunnel: feeds it from two sockets, writes what comes out, carries out its wishes, keeps its deadline. */
 export class Connection implements EndpointOwner, Scheduled, TunnelContext {
-  readonly info: ConnectionInfo;
+  // What every chunk needs comes first, as in the tunnel.
   readonly tunnel: Tunnel;
+  readonly #deps: ConnectionDeps;
+  readonly #client: Endpoint;
+  readonly #upstream: Endpoint;
+  readonly info: ConnectionInfo;
   readonly openedAt: number;
   readonly random: RandomInt32;
   readonly toClient: Pieces;
@@ -63,9 +67,6 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   deadline = Number.POSITIVE_INFINITY;
   slot = -1;
 
-  readonly #deps: ConnectionDeps;
-  readonly #client: Endpoint;
-  readonly #upstream: Endpoint;
   readonly #forget: () => void;
   #isOver = false;
 
@@ -86,9 +87,9 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   /** Passes on what came during the handshake, and reads on. */
   start(sockets: ConnectionSockets): void {
     const { client, clientHead, clientReader, upstream, upstreamRest, reader } = sockets;
-    reader.onChunk = this.#onUpstreamChunk;
+    reader.sink = this.#upstream;
     if (clientReader === undefined) this.#client.readData();
-    else clientReader.onChunk = this.#onClientChunk;
+    else clientReader.sink = this.#client;
     if (upstreamRest.length > 0) this.onChunk(this.#upstream, upstreamRest);
     if (clientHead.length > 0) this.onChunk(this.#client, clientHead);
     if (!this.#client.isPaused) client.resume();
@@ -217,16 +218,6 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
   refresh(now: number): void {
     this.tunnel.refresh(now);
   }
-
-  readonly #onUpstreamChunk = (chunk: Buffer): boolean => {
-    this.onChunk(this.#upstream, chunk);
-    return !this.#upstream.isPaused;
-  };
-
-  readonly #onClientChunk = (chunk: Buffer): boolean => {
-    this.onChunk(this.#client, chunk);
-    return !this.#client.isPaused;
-  };
 
   #other(endpoint: Endpoint): Endpoint {
     return endpoint === this.#client ? this.#upstream : this.#client;

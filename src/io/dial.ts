@@ -21,12 +21,18 @@ class DialError extends Error {
   }
 }
 
-/** What reads an upstream socket from its first byte on. Whoever owns the socket puts its own `onChunk` here. */
+/** Gets what a socket brings. */
+export interface ChunkSink {
+  /** The chunk is valid during the call alone. False stops reading until the socket's `resume()`. */
+  onChunk(chunk: Buffer): boolean;
+}
+
+/** What reads an upstream socket from its first byte on. */
 export interface ChunkReader {
-  /** For sockets of `node:net`. A TLS socket has no such thing: its `data` events end up in `onChunk` as well. */
+  /** For sockets of `node:net`. A TLS socket has no such thing: its `data` events end up in `sink` as well. */
   readonly onread: OnReadOpts;
-  /** Gets each chunk, which is valid during the call alone. False stops reading until the socket's `resume()`. */
-  onChunk: (chunk: Buffer) => boolean;
+  /** Whoever owns the socket puts itself here. */
+  sink: ChunkSink;
   /** The chunk of the call under way is needed after it. */
   keep(): void;
 }
@@ -40,9 +46,7 @@ export interface DialOptions {
 }
 
 /** Reads on and forgets. */
-export function dropChunk(): boolean {
-  return true;
-}
+export const dropChunks: ChunkSink = { onChunk: () => true };
 
 /** The event that says that a socket from `dialUpstream` may be written to. Not earlier: the peer is not verified yet. */
 export function readyEvent(target: UpstreamTarget): 'connect' | 'secureConnect' {
@@ -76,7 +80,7 @@ function dialTls(address: Address, options: DialOptions): Socket {
   };
   const socket = connectTls(settings).setNoDelay(true);
   return socket.on('data', function socketOnData(chunk) {
-    if (!reader.onChunk(chunk)) socket.pause();
+    if (!reader.sink.onChunk(chunk)) socket.pause();
   });
 }
 

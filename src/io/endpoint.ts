@@ -1,12 +1,13 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Flush, type Leg } from '../core/leg.ts';
+import type { ChunkSink } from './dial.ts';
 import { MOST_HELD, type Writer } from './turn.ts';
 
 /** What an endpoint tells its connection. */
 export interface EndpointOwner {
   onChunk(from: Endpoint, chunk: Uint8Array): void;
-  /** What was put off has been written. */
+  /** What was put off has been written, and something waits, or did so before. */
   onWritten(endpoint: Endpoint): void;
   onFlushed(endpoint: Endpoint, marks: number): void;
   onDrain(endpoint: Endpoint): void;
@@ -23,7 +24,7 @@ interface EndpointSocket extends Socket {
 }
 
 /** A socket of a tunnel, and the leg that says what goes out to it. */
-export class Endpoint implements Writer {
+export class Endpoint implements Writer, ChunkSink {
   readonly owner: EndpointOwner;
   readonly leg: Leg;
   readonly socket: Socket;
@@ -49,6 +50,11 @@ export class Endpoint implements Writer {
     socket.on('close', socketOnClose);
   }
 
+  onChunk(chunk: Buffer): boolean {
+    this.owner.onChunk(this, chunk);
+    return !this.isPaused;
+  }
+
   /** Reads through `data` events; a socket with `onread` needs none. */
   readData(): void {
     this.socket.on('data', socketOnData);
@@ -68,11 +74,13 @@ export class Endpoint implements Writer {
     const piece = this.#deferred;
     if (piece === null) return;
     this.#deferred = null;
+    const { hasQueue } = this;
     const isBehind = this.socket.writableLength > 0;
     this.holdsPiece = false;
     this.socket.write(this.#lasting(piece, isBehind));
     this.#noteQueue(isBehind);
-    this.owner.onWritten(this);
+    // Nearly always nothing waited, and nothing waits.
+    if (hasQueue || this.hasQueue) this.owner.onWritten(this);
   }
 
   /** Writes what `leg.out` holds. @returns how many bytes that were */
@@ -160,8 +168,7 @@ function resetSocket(socket: Socket): void {
 }
 
 function socketOnData(this: Socket, chunk: Buffer): void {
-  const endpoint = (this as EndpointSocket)[kEndpoint];
-  endpoint.owner.onChunk(endpoint, chunk);
+  (this as EndpointSocket)[kEndpoint].onChunk(chunk);
 }
 
 function socketOnDrain(this: Socket): void {

@@ -5,7 +5,7 @@ import { endToEnd, formatFields } from '../core/raw-headers.ts';
 import { HeadError } from '../core/response-head.ts';
 import type { ResponseHead } from '../core/response-head.ts';
 import type { BodyWalk } from '../core/response-body.ts';
-import { dropChunk } from './dial.ts';
+import { dropChunks } from './dial.ts';
 import type { ChunkReader } from './dial.ts';
 import { after } from './limit-timer.ts';
 import { discardSocket } from './upstream-handshake.ts';
@@ -52,7 +52,7 @@ class RefusalRelay {
     upstream.on('close', this.#finish);
     client.write(formatRefusal(head), 'latin1');
     this.#progress();
-    reader.onChunk = this.#onChunk;
+    reader.sink = { onChunk: this.#onChunk };
     this.#onChunk(rest);
   }
 
@@ -98,7 +98,7 @@ class RefusalRelay {
     this.#finished = true;
     const { client, upstream, reader } = this.#parts;
     this.#disarm();
-    reader.onChunk = dropChunk;
+    reader.sink = dropChunks;
     client.off('drain', this.#onDrain);
     client.off('end', this.#giveUp);
     client.off('close', this.#giveUp);

@@ -1,5 +1,5 @@
 import type { OnReadOpts } from 'node:net';
-import type { ChunkReader } from './dial.ts';
+import { type ChunkReader, type ChunkSink, dropChunks } from './dial.ts';
 import { MOST_HELD, READ_BYTES, type Turn } from './turn.ts';
 
 /** After this many small chunks in a row a socket has no more use for a buffer of its own. */
@@ -11,7 +11,7 @@ const SMALL_IN_A_ROW = 16;
  */
 export class SocketReader implements ChunkReader {
   readonly onread: OnReadOpts;
-  onChunk: (chunk: Buffer) => boolean = () => true;
+  sink: ChunkSink = dropChunks;
 
   readonly #turn: Turn;
   #own: Buffer | null = null;
@@ -34,17 +34,17 @@ export class SocketReader implements ChunkReader {
     this.#small = 0;
     if (this.#own !== null) return this.#passOwn(this.#own, length);
     this.#own = Buffer.allocUnsafeSlow(READ_BYTES);
-    return this.onChunk(Buffer.from(this.#turn.buffer.subarray(0, length)));
+    return this.sink.onChunk(Buffer.from(this.#turn.buffer.subarray(0, length)));
   };
 
   #passCopy(length: number): boolean {
     const chunk = this.#turn.hold(this.#target(), length);
     if (this.#own !== null && ++this.#small > SMALL_IN_A_ROW) this.#own = null;
-    return this.onChunk(chunk);
+    return this.sink.onChunk(chunk);
   }
 
   #passOwn(own: Buffer, length: number): boolean {
-    const goesOn = this.onChunk(own.subarray(0, length));
+    const goesOn = this.sink.onChunk(own.subarray(0, length));
     // What was given away is never read into again.
     if (this.#turn.flush()) this.#own = Buffer.allocUnsafeSlow(READ_BYTES);
     return goesOn;

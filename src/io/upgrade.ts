@@ -26,7 +26,7 @@ export interface TunnelParts {
   readonly socket: Socket;
   /** What the client sent before its 101. */
   readonly clientHead: Buffer;
-  /** Being read: chunks go to `reader.onChunk`, which drops them until it is set. */
+  /** Being read: chunks go to `reader.sink`, which drops them until it is set. */
   readonly upstream: Socket;
   readonly reader: ChunkReader;
   /** What the upstream sent behind its 101. */

@@ -7,7 +7,7 @@ import type { ResponseHead } from '../core/response-head.ts';
 import { bodyWalkOf } from '../core/response-body.ts';
 import type { BodyWalk } from '../core/response-body.ts';
 import type { UpstreamTarget } from '../core/settings.ts';
-import { dialUpstream, dropChunk, readyEvent } from './dial.ts';
+import { dialUpstream, dropChunks, readyEvent } from './dial.ts';
 import { SocketReader } from './socket-reader.ts';
 import type { ChunkReader, DialOptions } from './dial.ts';
 import { checkResponse, formatRequest, offerOf } from './handshake.ts';
@@ -77,7 +77,7 @@ export class UpstreamHandshake {
     this.#options = options;
     this.#onOutcome = onOutcome;
     this.reader = new SocketReader(options.turn);
-    this.reader.onChunk = this.#onChunk;
+    this.reader.sink = { onChunk: this.#onChunk };
     this.socket = dialUpstream(options.target, { ...options, reader: this.reader });
     this.socket.on('error', this.#onError);
     this.socket.on('end', this.#onEnd);
@@ -166,7 +166,7 @@ export class UpstreamHandshake {
     this.#settled = true;
     this.#received = Buffer.alloc(0);
     this.#disarm();
-    this.reader.onChunk = dropChunk;
+    this.reader.sink = dropChunks;
     this.socket.off('error', this.#onError);
     this.socket.off('end', this.#onEnd);
     this.socket.off('close', this.#onEnd);

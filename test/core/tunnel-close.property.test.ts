@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { CloseFacts, Side } from '../../src/core/report.ts';
-import { frameFrom, SIDES, TunnelHarness } from '../support/core-harness.ts';
+import { frameFrom, NO_LIMITS, SIDES, TunnelHarness } from '../support/core-harness.ts';
 import { walk } from '../support/frame-streams.ts';
 import { closeCode, closePayload, FrameParser, OPCODE } from '../support/frames.ts';
 
@@ -61,7 +61,7 @@ const anySteps: fc.Arbitrary<Step[]> = fc.array(
 );
 
 class World {
-  readonly harness = new TunnelHarness({ maxFrame: 200, controlRate: 1 });
+  readonly harness = new TunnelHarness({ limits: { ...NO_LIMITS, maxPayload: 200, controlRate: 1 } });
   /** Bytes of a cut frame, which go before anything else of that side. */
   readonly #rest: Record<Side, Buffer> = { client: Buffer.alloc(0), upstream: Buffer.alloc(0) };
   readonly #ended = new Set<Side>();

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { CloseCause, Side } from '../../src/core/report.ts';
 import type { TunnelOptions } from '../../src/core/tunnel-options.ts';
 import { LINGER } from '../../src/core/tunnel.ts';
-import { frameFrom, KEEPALIVE, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
+import { frameFrom, KEEPALIVE, NO_LIMITS, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
 import { closeCode, closePayload, OPCODE } from '../support/frames.ts';
 
 const OFF = Number.POSITIVE_INFINITY;
@@ -109,14 +109,14 @@ interface LimitCase {
 const LIMITS: readonly LimitCase[] = [
   {
     cause: 'frame_limit',
-    options: { maxFrame: 200 },
+    options: { limits: { ...NO_LIMITS, maxPayload: 200 } },
     code: 1009,
     reason: 'frame longer than the limit',
     break: (side) => frameFrom(side, OPCODE.binary, Buffer.alloc(201)),
   },
   {
     cause: 'rate_limit',
-    options: { controlRate: 0.1 },
+    options: { limits: { ...NO_LIMITS, controlRate: 0.1 } },
     code: 1008,
     reason: 'too many control frames',
     break: (side) => Buffer.concat([frameFrom(side, OPCODE.ping), frameFrom(side, OPCODE.ping)]),
@@ -160,7 +160,7 @@ for (const { cause, options, code, reason, break: breakLimit } of LIMITS) {
 }
 
 test('the upstream that passes a limit behind half a frame: the Close stands at the boundary before it', () => {
-  const harness = new TunnelHarness({ maxFrame: 200 });
+  const harness = new TunnelHarness({ limits: { ...NO_LIMITS, maxPayload: 200 } });
   harness.receive('upstream', frameFrom('upstream', OPCODE.binary, Buffer.alloc(201)).subarray(0, 3));
   harness.receive('upstream', Buffer.of(0xff));
   assert.deepEqual(lastClose(harness, 'client')[0], 1011);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Seen } from '../../src/core/relay.ts';
-import { framesOf, frameFrom, KEEPALIVE, TunnelHarness } from '../support/core-harness.ts';
+import { framesOf, frameFrom, KEEPALIVE, NO_LIMITS, TunnelHarness } from '../support/core-harness.ts';
 import { OPCODE, type RawFrame } from '../support/frames.ts';
 
 const OFF = Number.POSITIVE_INFINITY;
@@ -33,7 +33,7 @@ test('what the endpoints have to judge passes and is counted', () => {
 });
 
 test('with an extension reserved bits are no violation', () => {
-  const harness = new TunnelHarness({ extensions: true });
+  const harness = new TunnelHarness({ limits: { ...NO_LIMITS, extensions: true } });
   harness.frame('client', OPCODE.text, 'x', { rsv: 4 });
   assert.equal(harness.tunnel.upstream.relay.scanner.violations, 0);
 });

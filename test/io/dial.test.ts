@@ -83,10 +83,12 @@ function textReader(): { reader: DialOptions['reader']; until: (part: string) =>
   const reader = new SocketReader(new Turn(systemClock));
   const watch = new Watch();
   let text = '';
-  reader.onChunk = (chunk) => {
-    text += chunk.toString('latin1');
-    watch.changed();
-    return true;
+  reader.sink = {
+    onChunk(chunk) {
+      text += chunk.toString('latin1');
+      watch.changed();
+      return true;
+    },
   };
   return { reader, until: (part) => watch.until(() => text.includes(part) && text, part) };
 }
@@ -115,15 +117,17 @@ for (const [what, start, targetOf] of [
   test(`a reader of ${what} that says stop gets no more until the socket is resumed`, async (t) => {
     const server = await start(t);
     const { reader, until } = textReader();
-    const take = reader.onChunk;
+    const { sink } = reader;
     const socket = dial(t, targetOf(server.port), { reader, tls: { ca: cert, verify: true } });
     const accepted = await server.accepted();
     const stopped = new Promise<void>((resolve) => {
-      reader.onChunk = (chunk) => {
-        take(chunk);
-        reader.onChunk = () => assert.fail('read while stopped');
-        resolve();
-        return false;
+      reader.sink = {
+        onChunk(chunk) {
+          sink.onChunk(chunk);
+          reader.sink = { onChunk: () => assert.fail('read while stopped') };
+          resolve();
+          return false;
+        },
       };
     });
     accepted.write('one');
@@ -131,7 +135,7 @@ for (const [what, start, targetOf] of [
     accepted.write('two');
     // Whatever the socket would read arrives within these turns.
     for (let turn = 0; turn < 20; turn += 1) await nextTurn();
-    reader.onChunk = take;
+    reader.sink = sink;
     socket.resume();
     assert.equal(await until('two'), 'onetwo');
   });

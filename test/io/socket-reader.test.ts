@@ -19,10 +19,12 @@ function feed(reader: SocketReader, length: number, fill: number): { goesOn: boo
 function startReader(turn = newTurn(), keeps = false): { reader: SocketReader; chunks: Buffer[] } {
   const reader = new SocketReader(turn);
   const chunks: Buffer[] = [];
-  reader.onChunk = (chunk) => {
-    chunks.push(chunk);
-    if (keeps) reader.keep();
-    return true;
+  reader.sink = {
+    onChunk(chunk) {
+      chunks.push(chunk);
+      if (keeps) reader.keep();
+      return true;
+    },
   };
   return { reader, chunks };
 }
@@ -68,10 +70,12 @@ test('what was put off is written before a buffer of its own is read into again'
   const turn = newTurn();
   const { reader, chunks } = startReader(turn);
   let written = 0;
-  reader.onChunk = (chunk) => {
-    chunks.push(chunk);
-    turn.defer({ writeDeferred: () => void written++ });
-    return true;
+  reader.sink = {
+    onChunk(chunk) {
+      chunks.push(chunk);
+      turn.defer({ writeDeferred: () => void written++ });
+      return true;
+    },
   };
   feed(reader, LARGE, 1);
   assert.equal(written, 0);
@@ -90,7 +94,7 @@ test('a buffer of its own is given up after many small chunks', () => {
 test('what takes the chunks can stop reading', () => {
   const { reader } = startReader();
   assert.equal(feed(reader, 10, 1).goesOn, true);
-  reader.onChunk = () => false;
+  reader.sink = { onChunk: () => false };
   assert.equal(feed(reader, 10, 1).goesOn, false);
   assert.equal(feed(reader, LARGE, 1).goesOn, false);
   assert.equal(feed(reader, LARGE, 1).goesOn, false);

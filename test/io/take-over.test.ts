@@ -32,9 +32,11 @@ test('what comes is read through the reader, what is written arrives, and the en
   const { accepted, client } = await pair(t);
   const reader = new SocketReader(new Turn(systemClock));
   const chunk = new Promise<string>((resolve) => {
-    reader.onChunk = (bytes) => {
-      resolve(bytes.toString());
-      return true;
+    reader.sink = {
+      onChunk(bytes) {
+        resolve(bytes.toString());
+        return true;
+      },
     };
   });
   const socket = taken(t, accepted, reader);
@@ -55,10 +57,12 @@ test('what came before is read once the new socket is resumed, and nothing while
   const read: string[] = [];
   const socket = taken(t, accepted, reader);
   const done = new Promise<void>((resolve) => {
-    reader.onChunk = (bytes) => {
-      read.push(bytes.toString());
-      if (read.join('') === 'early!') resolve();
-      return true;
+    reader.sink = {
+      onChunk(bytes) {
+        read.push(bytes.toString());
+        if (read.join('') === 'early!') resolve();
+        return true;
+      },
     };
   });
   await new Promise((resolve) => setImmediate(resolve));

@@ -148,9 +148,11 @@ test('what comes after the 101 goes to the reader', async (t) => {
     deps: {
       openTunnel: ({ reader, socket, upstream: opened }) => {
         t.after(() => [socket.destroy(), opened.destroy()]);
-        reader.onChunk = (chunk) => {
-          arrived(chunk.toString('latin1'));
-          return true;
+        reader.sink = {
+          onChunk(chunk) {
+            arrived(chunk.toString('latin1'));
+            return true;
+          },
         };
       },
     },

@@ -37,7 +37,7 @@ function isJustified(session: Session, end: SimEnd, { cause, endedAt }: CloseRep
     case 'pong_timeout':
       return facts.isDead && endedAt >= facts.faultAt;
     case 'stall':
-      return facts.isDead && endedAt >= end.socket.progressAt + session.world.settings.limits.stall - 2;
+      return facts.isDead && endedAt >= end.socket.progressAt + session.world.settings.stall - 2;
     case 'close_timeout':
       return facts.isDead || !end.peer.habits.answersClose || end.checker.closed;
     case 'frame_limit':

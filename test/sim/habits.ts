@@ -74,7 +74,7 @@ const ENDINGS: readonly Ending[] = [
 export function drawHabits(random: Random, world: WorldSettings, pings: PingSettings, longestInterval: number): Habits {
   const base = drawSpeech(random, pings);
   const isLate = random.chance(0.15) && pings.timeout !== NEVER;
-  const hearing = drawHearing(random, pings, world.limits.stall);
+  const hearing = drawHearing(random, pings, world.stall);
   // A Pong that nobody asked for is taken for the answer to an application's Ping, and that the slow owe.
   const pongEvery = hearing.readRate === NEVER ? base.pongEvery : NEVER;
   const habits = { ...base, pongEvery, ...hearing, ...drawFate(random, world) };
@@ -120,7 +120,7 @@ function drawHearing(random: Random, pings: PingSettings, stall: number) {
 function drawFate(random: Random, world: WorldSettings) {
   const drawn = random.pick(ENDINGS);
   const isUnlimited =
-    (drawn === 'long_frame' && world.limits.maxFrame === NEVER) ||
+    (drawn === 'long_frame' && world.limits.maxPayload === NEVER) ||
     (drawn === 'ping_flood' && world.limits.controlRate === NEVER);
   const ending: Ending = isUnlimited ? 'close' : drawn;
   return {

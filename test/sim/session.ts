@@ -80,7 +80,8 @@ export class Session {
       upstreamRest: Buffer.alloc(0),
     };
     const info = { id, route: 'sim', client: '192.0.2.1', front: '192.0.2.2', path: '/ws' };
-    const options = { ...world.settings.limits, keepalive: world.settings.keepalives[0], extensions: false };
+    const { stall, limits } = world.settings;
+    const options = { keepalive: world.settings.keepalives[0], stall, limits };
     this.connection = new Connection(world.deps, info, sockets, options);
     this.#watch = new Watch(this);
     this.connection.start(sockets);

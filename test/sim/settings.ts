@@ -1,5 +1,5 @@
 import type { KeepaliveSettings, PingSettings } from '../../src/core/settings.ts';
-import type { TunnelOptions } from '../../src/core/tunnel-options.ts';
+import type { RelayLimits } from '../../src/core/relay.ts';
 import type { Random } from './random.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -9,7 +9,8 @@ const KIB = 1024;
 export interface WorldSettings {
   /** One is in force at first, and a reload changes to the next one. */
   readonly keepalives: readonly [KeepaliveSettings, KeepaliveSettings];
-  readonly limits: Omit<TunnelOptions, 'keepalive' | 'extensions'>;
+  readonly stall: number;
+  readonly limits: RelayLimits;
   readonly buffer: number;
   readonly drain: number;
   /** Client sockets are read as upstream ones are, and not through `data` events. */
@@ -23,10 +24,11 @@ export function drawSettings(random: Random): WorldSettings {
   const second = { ...first, client: changed(first.client, random), upstream: changed(first.upstream, random) };
   return {
     keepalives: [first, second],
+    stall: random.pick([2500, 20_000, 60_000]),
     limits: {
-      stall: random.pick([2500, 20_000, 60_000]),
-      maxFrame: random.pick([NEVER, 4 * KIB * KIB]),
+      maxPayload: random.pick([NEVER, 4 * KIB * KIB]),
       controlRate: random.pick([NEVER, 20]),
+      extensions: false,
     },
     buffer: random.pick([16 * KIB, 64 * KIB, 256 * KIB]),
     drain: 8000,

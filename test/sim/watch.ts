@@ -54,7 +54,7 @@ export class Watch {
     const { loop, settings } = this.#session.world;
     const { socket, side } = end;
     const since = Math.max(socket.progressAt, loop.lateEnd);
-    if (socket.writableLength === 0 || loop.time <= since + SAMPLES * settings.limits.stall + SLACK) return [];
+    if (socket.writableLength === 0 || loop.time <= since + SAMPLES * settings.stall + SLACK) return [];
     return [`bytes for the ${side} have made no progress for ${Math.round(loop.time - since)} ms`];
   }
 
@@ -73,7 +73,7 @@ export class Watch {
     this.#endingSince = Math.max(this.#endingSince, decidedAt, loop.lateEnd, ...progress, ...heard);
     const times = this.#session.ends.map((end) => this.#answerTime(end));
     const answer = Math.max(...times.map((time) => (time === NEVER ? CLOSE_TIMEOUT : time)));
-    const bound = answer + SAMPLES * this.#session.world.settings.limits.stall + LINGERS + SLACK;
+    const bound = answer + SAMPLES * this.#session.world.settings.stall + LINGERS + SLACK;
     if (loop.time <= this.#endingSince + bound) return [];
     return [`the connection has not ended ${Math.round(bound)} ms after it began to`];
   }
@@ -87,6 +87,6 @@ export class Watch {
 
   /** A Ping that the kernel does not take waits until the stall is over. */
   #queueTime(end: SimEnd): number {
-    return end.link.room < 1024 ? SAMPLES * this.#session.world.settings.limits.stall : 0;
+    return end.link.room < 1024 ? SAMPLES * this.#session.world.settings.stall : 0;
   }
 }

@@ -4,6 +4,7 @@ import type { RandomInt32 } from '../../src/core/frame.ts';
 import type { Wish } from '../../src/core/leg.ts';
 import { Pieces } from '../../src/core/pieces.ts';
 import type { OutstandingPing } from '../../src/core/ping-tags.ts';
+import type { RelayLimits } from '../../src/core/relay.ts';
 import type { CloseCause, Side } from '../../src/core/report.ts';
 import type { KeepaliveSettings } from '../../src/core/settings.ts';
 import type { TunnelOptions } from '../../src/core/tunnel-options.ts';
@@ -18,12 +19,15 @@ export const KEEPALIVE: KeepaliveSettings = {
   adaptive: false,
   frontIdleTimeout: 60_000,
 };
+export const NO_LIMITS: RelayLimits = {
+  maxPayload: Number.POSITIVE_INFINITY,
+  controlRate: Number.POSITIVE_INFINITY,
+  extensions: false,
+};
 const OPTIONS: TunnelOptions = {
   keepalive: KEEPALIVE,
   stall: 60_000,
-  maxFrame: Number.POSITIVE_INFINITY,
-  controlRate: Number.POSITIVE_INFINITY,
-  extensions: false,
+  limits: NO_LIMITS,
 };
 
 export function other(side: Side): Side {
