@@ -47,8 +47,9 @@ const ALL: readonly SystemName[] = [
   'haproxy',
 ];
 const PROXIES = ALL.filter((name) => name !== 'direct');
+const MESSAGES: readonly SystemName[] = [...ALL, 'read-write'];
 const HTTP: readonly SystemName[] = ['direct', 'ours', 'other', 'http-library', 'nginx', 'haproxy'];
-const GROWTH: readonly SystemName[] = ['ours', 'other', 'net-pipe', 'haproxy'];
+const GROWTH: readonly SystemName[] = ['ours', 'other', 'read-write', 'net-pipe', 'haproxy'];
 
 function messages(name: string, group: string, conns: number, size: number, inflight: number): Load {
   const bytes = size < 1024 ? `${size} B` : `${size / 1024} KiB`;
@@ -57,7 +58,7 @@ function messages(name: string, group: string, conns: number, size: number, infl
     name,
     group,
     title: `${count(conns)} connections, ${bytes}, ${inflight} in flight`,
-    systems: group === 'growth' ? GROWTH : ALL,
+    systems: group === 'growth' ? GROWTH : MESSAGES,
     metrics: ['rate', 'p50_us', 'p99_us', 'cores', 'per_core'],
     conns,
     size,

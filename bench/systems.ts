@@ -11,6 +11,7 @@ export const SYSTEMS = [
   'ours',
   'ours-pinging',
   'other',
+  'read-write',
   'net-pipe',
   'http-proxy',
   'http-library',
@@ -25,6 +26,7 @@ export const TITLES: Readonly<Record<SystemName, string>> = {
   ours: 'ws-keepalive-proxy',
   'ours-pinging': 'ws-keepalive-proxy, Pings every 100 ms',
   other: 'ws-keepalive-proxy, the other build',
+  'read-write': 'reads and writes in Node, nothing else',
   'net-pipe': 'two piped sockets in Node',
   'http-proxy': 'http-proxy 1.18.1',
   'http-library': 'http-proxy-3, bare',
@@ -77,6 +79,7 @@ export function command(
       return build(MAIN, place, PINGING);
     case 'other':
       return build(other?.main ?? MAIN, place, other?.env ?? {});
+    case 'read-write':
     case 'net-pipe':
     case 'http-proxy':
     case 'http-library':
