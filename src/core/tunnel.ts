@@ -1,27 +1,17 @@
-import { isReservedCloseCode } from './frame.ts';
+import { Ending, LINGER } from './ending.ts';
 import { Keepalive } from './keepalive.ts';
 import { Flush, jitter, Leg } from './leg.ts';
 import { type OutstandingPing, PingTags } from './ping-tags.ts';
-import { type Broken, Relay, Seen } from './relay.ts';
+import { Relay, Seen } from './relay.ts';
 import type { CloseFacts, Side } from './report.ts';
 import type { KeepaliveSettings } from './settings.ts';
 import type { TunnelContext, TunnelOptions } from './tunnel-options.ts';
 
-/** How long the proxy waits for a peer's Close or end before it goes on without, in ms. */
-export const LINGER = 3000;
-
 const NEVER = Number.POSITIVE_INFINITY;
 
-const LIMIT_CODE: Record<Broken, number> = { frame_limit: 1009, rate_limit: 1008, bad_length: 1002 };
-const LIMIT_REASON: Record<Broken, string> = {
-  frame_limit: 'frame longer than the limit',
-  rate_limit: 'too many control frames',
-  bad_length: 'frame length with the top bit set',
-};
-
 /**
- * A WebSocket connection through the proxy: two directions, two keepalives, and who gets what when one of them ends. Bytes, ends and
- * times go in; bytes (`leg.out`), flush marks and wishes come out, for the owner of the sockets to carry out after every call.
+ * A WebSocket connection through the proxy: two directions, two keepalives, and an ending. Bytes, ends and times go in; bytes
+ * (`leg.out`), flush marks and wishes come out, for the owner of the sockets to carry out after every call.
  */
 export class Tunnel {
   // What every chunk needs comes first here, and in what it leads to: thousands of connections do not fit into a processor's cache.
@@ -30,15 +20,9 @@ export class Tunnel {
   /** When the last byte that was not ours passed, in ms. */
   activeAt: number;
   #frontIdleTimeout: number;
-  /** How it ended; null while nothing has ended it. */
-  facts: CloseFacts | null = null;
-  /** When `facts` became known, and how long the client side had been quiet then, in ms. */
-  decidedAt = 0;
-  idleAtEnd = 0;
+  #ending: Ending | null = null;
 
   readonly #context: TunnelContext;
-  /** Where the second of two relayed Closes went. */
-  #secondClose: Leg | null = null;
 
   constructor(options: TunnelOptions, context: TunnelContext, now: number) {
     const { keepalive, stall, limits } = options;
@@ -55,6 +39,16 @@ export class Tunnel {
     const upstreamKeepalive = new Keepalive(keepalive.upstream, stall, jitter(random), now);
     this.client = new Leg('client', clientKeepalive, down, clientTags, toClient, random);
     this.upstream = new Leg('upstream', upstreamKeepalive, up, upstreamTags, toUpstream, random);
+  }
+
+  /** How it ended; null while nothing has ended it. */
+  get facts(): CloseFacts | null {
+    return this.#ending === null ? null : this.#ending.facts;
+  }
+
+  /** Who gets what when it ends. Made when it is first asked for: most of the time nothing ends. */
+  get ending(): Ending {
+    return (this.#ending ??= new Ending(this.client, this.upstream));
   }
 
   /** Both sockets are gone. */
@@ -93,11 +87,7 @@ export class Tunnel {
   flushed(side: Side, marks: number, now: number): void {
     const leg = this.leg(side);
     if ((marks & Flush.ping) !== 0 && this.facts === null) leg.keepalive.flushedPing(now);
-    if ((marks & Flush.close) !== 0) {
-      if (leg === this.#secondClose) this.#afterBothCloses(now);
-      else if (this.#secondClose === null) leg.keepalive.flushedClose(now);
-    }
-    if ((marks & (Flush.close | Flush.ownClose)) !== 0 && leg.state === 'answering') this.#awaitAnswer(leg, now);
+    if ((marks & (Flush.close | Flush.ownClose)) !== 0) this.ending.flushedClose(leg, marks, now);
   }
 
   /** A side has ended its direction of TCP. */
@@ -106,11 +96,7 @@ export class Tunnel {
     if (leg.state === 'gone') return;
     leg.ended = true;
     this.#releaseHeld(leg);
-    this.#decide({ initiator: side, cause: 'abrupt_end' }, now);
-    if (leg.state === 'answering') leg.finish();
-    else if (leg.finished) leg.destroy();
-    if (side === 'client') this.#afterClientEnd(now);
-    else this.#afterUpstreamEnd(now);
+    this.ending.ended(leg, now);
   }
 
   /** A side's socket is gone: reset by the peer, or failed. */
@@ -118,11 +104,8 @@ export class Tunnel {
     const leg = this.leg(side);
     if (leg.state === 'gone') return;
     this.#releaseHeld(leg);
-    this.#decide({ initiator: side, cause: 'abrupt_end', reset: true }, now);
     leg.ended = true;
-    leg.lost();
-    if (side === 'client') this.#finishUnlessClosing(this.upstream);
-    else this.#afterUpstreamEnd(now);
+    this.ending.lost(leg, now);
   }
 
   /** Our TCP end towards a side is with the kernel. */
@@ -170,9 +153,7 @@ export class Tunnel {
 
   /** The proxy stops: a Close of ours both ways, at the next boundary. */
   drain(code: number, reason: string, now: number): void {
-    if (this.facts !== null) return;
-    this.#decide({ initiator: 'proxy', cause: 'drain', code, reason }, now);
-    for (const leg of [this.client, this.upstream]) leg.sendClose(code, reason);
+    if (this.facts === null) this.ending.drained(code, reason, now);
   }
 
   /** No more time: whatever is still there ends behind what is queued. */
@@ -183,9 +164,7 @@ export class Tunnel {
 
   /** Something of our own failed: this connection ends, and no other. */
   fail(now: number): void {
-    this.#decide({ initiator: 'proxy', cause: 'internal_error', code: 1011 }, now);
-    this.#closeOrFinishClient(1011, 'internal error in the proxy');
-    this.upstream.finish();
+    this.ending.failed(now);
   }
 
   #other(leg: Leg): Leg {
@@ -206,8 +185,8 @@ export class Tunnel {
     }
     if ((seen & Seen.pong) !== 0) from.keepalive.relayedPong(to.relay.pongs);
     if ((seen & Seen.ownPong) !== 0) this.#afterOwnPong(from, to, now);
-    if ((seen & Seen.close) !== 0) this.#afterClose(from, to, now);
-    if ((seen & Seen.broken) !== 0) this.#afterLimit(from, to, now);
+    if ((seen & Seen.close) !== 0) this.ending.relayedClose(from, to, now);
+    if ((seen & Seen.broken) !== 0) this.ending.brokeLimit(from, to, now);
   }
 
   #afterOwnPong(from: Leg, to: Leg, now: number): void {
@@ -217,79 +196,10 @@ export class Tunnel {
     this.#context.answered(from.side, ping, now);
   }
 
-  #afterClose(from: Leg, to: Leg, now: number): void {
-    const { closeCode: code, closeReason: reason } = to.relay.scanner;
-    const isReserved = code !== null && isReservedCloseCode(code);
-    this.#decide({ initiator: from.side, cause: isReserved ? 'reserved_code' : 'close_frame', code, reason }, now);
-    from.hasClosed = true;
-    if (!to.relay.discarding) to.flush |= Flush.close;
-    if (from.state === 'answering') from.finish();
-    else if (from.relay.closed && this.#secondClose === null) {
-      this.#secondClose = to;
-      // Nothing is flushed where nothing goes out any more.
-      if (to.relay.discarding) this.#afterBothCloses(now);
-    }
-  }
-
-  /** The server ends TCP first (RFC 6455 section 7.1.1), and towards the client the server is the proxy. */
-  #afterBothCloses(now: number): void {
-    this.client.finish();
-    if (this.upstream.ended) this.upstream.finish();
-    else if (this.upstream.state === 'open') this.upstream.until = now + LINGER;
-  }
-
-  #afterLimit(from: Leg, to: Leg, now: number): void {
-    const why = to.relay.broken as Broken;
-    const code = from === this.client ? LIMIT_CODE[why] : 1011;
-    this.#decide({ initiator: from.side, cause: why, code, reason: LIMIT_REASON[why] }, now);
-    if (from === this.client || this.upstream.state !== 'open') this.#finishUnlessClosing(this.upstream);
-    else this.upstream.reset();
-    this.#closeOrFinishClient(code, LIMIT_REASON[why]);
-  }
-
-  #afterClientEnd(now: number): void {
-    const { client, upstream } = this;
-    if (client.state === 'open') client.until = Math.min(client.until, now + LINGER);
-    // Once Closes went both ways the upstream may end by itself.
-    if (this.#secondClose === null) this.#finishUnlessClosing(upstream);
-  }
-
-  #afterUpstreamEnd(now: number): void {
-    const { client, upstream } = this;
-    const isClosing = client.hasClosed || upstream.hasClosed;
-    if (client.state === 'open') {
-      if (isClosing || client.ended) client.finish();
-      else this.#closeOrFinishClient(1011, 'upstream ended without a Close frame');
-    } else this.#finishUnlessClosing(client);
-    // A server that sent its Close and its TCP end at once can still take the client's Close.
-    const awaitsClose = upstream.hasClosed && !client.hasClosed && !client.ended && upstream.state === 'open';
-    if (awaitsClose) upstream.until = now + LINGER;
-    else upstream.finish();
-  }
-
   /** Lets go of what the ended side's direction held back. */
   #releaseHeld(leg: Leg): void {
     const to = this.#other(leg);
     to.relay.end(to.out);
-  }
-
-  /** The client side is told in a Close frame, unless that would stand inside a frame, behind a Close, or before nobody. */
-  #closeOrFinishClient(code: number, reason: string): void {
-    const { client } = this;
-    if (client.state !== 'open') return;
-    if (client.relay.canInject && !client.ended) client.sendClose(code, reason);
-    else client.finish();
-  }
-
-  /** TCP ends behind what is queued. A side with a Close of ours is given time for its answer: an early end makes it lose the code. */
-  #finishUnlessClosing(leg: Leg): void {
-    if (leg.state !== 'answering' || !leg.relay.closed) leg.finish();
-  }
-
-  /** A Close of ours is with the kernel. */
-  #awaitAnswer(leg: Leg, now: number): void {
-    if (leg.hasClosed) leg.finish();
-    else leg.until = now + LINGER;
   }
 
   /** Pings go on until anything has begun to end the connection. */
@@ -308,36 +218,8 @@ export class Tunnel {
     if (leg.until <= now) {
       if (leg.state === 'finishing') leg.destroy();
       else leg.finish();
-    } else if (leg.keepalive.stallDue() <= now) this.#declareDead(leg, 'stall', now);
-    else if (this.facts === null) this.#declareDead(leg, 'pong_timeout', now);
-    else this.#giveUpClosing(leg);
-  }
-
-  #declareDead(leg: Leg, cause: 'pong_timeout' | 'stall', now: number): void {
-    if (leg === this.client) {
-      this.#decide({ initiator: 'client', cause }, now);
-      this.client.reset();
-      this.#finishUnlessClosing(this.upstream);
-      return;
-    }
-    const reason = cause === 'stall' ? 'upstream takes no data' : 'upstream does not answer';
-    this.#decide({ initiator: 'upstream', cause, code: 1011, reason }, now);
-    this.upstream.reset();
-    this.#closeOrFinishClient(1011, reason);
-  }
-
-  /** A relayed Close was not answered. */
-  #giveUpClosing(leg: Leg): void {
-    this.facts = { ...(this.facts as CloseFacts), cause: 'close_timeout', initiator: leg.side, side: leg.side };
-    this.finish();
-  }
-
-  /** The first reason stands. */
-  #decide(facts: Pick<CloseFacts, 'initiator' | 'cause'> & Partial<CloseFacts>, now: number): void {
-    if (this.facts !== null) return;
-    const side = facts.initiator === 'upstream' ? 'upstream' : 'client';
-    this.facts = { side, code: null, reason: '', reset: false, ...facts };
-    this.decidedAt = now;
-    this.idleAtEnd = this.client.keepalive.quietFor(now);
+    } else if (leg.keepalive.stallDue() <= now) this.ending.died(leg, 'stall', now);
+    else if (this.facts === null) this.ending.died(leg, 'pong_timeout', now);
+    else this.ending.leftCloseUnanswered(leg);
   }
 }

@@ -283,15 +283,16 @@ export class Connection implements EndpointOwner, Scheduled, TunnelContext {
     this.#isOver = true;
     this.#deps.scheduler.remove(this);
     this.#forget();
-    this.#deps.observer.closed(this.#report(this.tunnel.facts as CloseFacts));
+    this.#deps.observer.closed(this.#report());
   }
 
-  #report(facts: CloseFacts): CloseReport {
-    const { client, upstream, decidedAt, idleAtEnd } = this.tunnel;
+  #report(): CloseReport {
+    const { client, upstream, ending } = this.tunnel;
+    const { facts, decidedAt, idleAtEnd } = ending;
     const { rtt } = client.keepalive;
     return {
       ...this.info,
-      ...facts,
+      ...(facts as CloseFacts),
       ...this.totals(),
       endedAt: decidedAt,
       durationMs: decidedAt - this.openedAt,

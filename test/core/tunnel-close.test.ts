@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Side } from '../../src/core/report.ts';
-import { LINGER } from '../../src/core/tunnel.ts';
+import { LINGER } from '../../src/core/ending.ts';
 import { framesOf, frameFrom, KEEPALIVE, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
 import { closeCode, closePayload, OPCODE } from '../support/frames.ts';
 
@@ -287,8 +287,12 @@ test('how long the client side had been quiet is known when it ends', () => {
   harness.frame('upstream', OPCODE.text);
   harness.now = 9000;
   harness.end('client');
-  assert.deepEqual([harness.tunnel.idleAtEnd, harness.tunnel.decidedAt], [7000, 9000]);
+  assert.deepEqual([harness.tunnel.ending.idleAtEnd, harness.tunnel.ending.decidedAt], [7000, 9000]);
   harness.now = 9500;
   harness.end('upstream');
-  assert.deepEqual([harness.tunnel.idleAtEnd, harness.tunnel.decidedAt], [7000, 9000], 'the first reason stands');
+  assert.deepEqual(
+    [harness.tunnel.ending.idleAtEnd, harness.tunnel.ending.decidedAt],
+    [7000, 9000],
+    'the first reason stands',
+  );
 });

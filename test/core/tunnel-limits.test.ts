@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CloseCause, Side } from '../../src/core/report.ts';
 import type { TunnelOptions } from '../../src/core/tunnel-options.ts';
-import { LINGER } from '../../src/core/tunnel.ts';
+import { LINGER } from '../../src/core/ending.ts';
 import { frameFrom, KEEPALIVE, NO_LIMITS, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
 import { closeCode, closePayload, OPCODE } from '../support/frames.ts';
 

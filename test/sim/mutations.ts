@@ -9,6 +9,7 @@ export interface Mutation {
 const KEEPALIVE = 'core/keepalive.ts';
 const RELAY = 'core/relay.ts';
 const TUNNEL = 'core/tunnel.ts';
+const ENDING = 'core/ending.ts';
 const LEG = 'core/leg.ts';
 const TAGS = 'core/ping-tags.ts';
 const SCANNER = 'core/frame-scanner.ts';
@@ -117,19 +118,19 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a Close 1001 is sent upstream for a client that vanished',
-    file: TUNNEL,
-    find: 'this.client.reset();\n      this.#finishUnlessClosing(this.upstream);',
-    replace: "this.client.reset();\n      this.upstream.sendClose(1001, 'client is gone');",
+    file: ENDING,
+    find: 'client.reset();\n      this.#finishUnlessClosing(upstream);',
+    replace: "client.reset();\n      upstream.sendClose(1001, 'client is gone');",
   },
   {
     name: 'the client is not told that the upstream is dead',
-    file: TUNNEL,
-    find: 'this.upstream.reset();\n    this.#closeOrFinishClient(1011, reason);',
-    replace: 'this.upstream.reset();\n    this.client.finish();',
+    file: ENDING,
+    find: 'upstream.reset();\n    this.#closeOrFinishClient(1011, reason);',
+    replace: 'upstream.reset();\n    client.finish();',
   },
   {
     name: 'the upstream is kept when the client is gone',
-    file: TUNNEL,
+    file: ENDING,
     find: 'if (this.#secondClose === null) this.#finishUnlessClosing(upstream);',
     replace: '',
   },
@@ -154,7 +155,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'nobody is ever declared dead',
     file: TUNNEL,
-    find: "else if (this.facts === null) this.#declareDead(leg, 'pong_timeout', now);",
+    find: "else if (this.facts === null) this.ending.died(leg, 'pong_timeout', now);",
     replace: 'else if (this.facts === null) leg.keepalive.heard(now);',
   },
   {

@@ -28,7 +28,7 @@ export class Watch {
   /** @returns what should have happened by now */
   look(): string[] {
     const { tunnel } = this.#session.connection;
-    if (tunnel.facts !== null) return this.#lookAtEnding(tunnel.decidedAt);
+    if (tunnel.facts !== null) return this.#lookAtEnding(tunnel.ending.decidedAt);
     return this.#session.ends.flatMap((end) => [
       ...this.#lookForDead(end),
       ...this.#lookForStalled(end),
