@@ -1,10 +1,11 @@
 /** `npm run soak`: exit code 0 when nothing was wrong. */
 import { Scope } from '../support/scope.ts';
-import { parseOptions } from './options.ts';
+import { readArguments } from '../support/usage.ts';
+import { parseOptions, USAGE } from './options.ts';
 import { soak } from './soak.ts';
 import { faultsOf, summary } from './verdict.ts';
 
-const options = parseOptions(process.argv.slice(2));
+const options = readArguments(USAGE, parseOptions);
 const scope = new Scope();
 process.stdout.write(`seed ${options.seed}\n`);
 try {

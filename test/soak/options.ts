@@ -12,7 +12,7 @@ export interface SoakOptions {
   readonly active: number;
 }
 
-const HELP = 'npm run soak -- [--minutes N] [--crowd N] [--active N] [--seed N]';
+export const USAGE = 'npm run soak -- [--minutes N] [--crowd N] [--active N] [--seed N]';
 
 /** @throws an error that says what is wrong with the arguments */
 export function parseOptions(argv: readonly string[]): SoakOptions {
@@ -28,7 +28,7 @@ export function parseOptions(argv: readonly string[]): SoakOptions {
   const number = (name: keyof typeof values, least: number): number => {
     const value = Number(values[name]);
     if (Number.isFinite(value) && value >= least) return value;
-    throw new Error(`--${name} ${values[name]}: a number of at least ${least} is needed: ${HELP}`);
+    throw new Error(`--${name} ${values[name]}: a number of at least ${least} is needed`);
   };
   return {
     seed: number('seed', 0),
