@@ -5,7 +5,7 @@ import { createMetrics } from '../../src/observe/metrics.ts';
 import type { Metrics } from '../../src/observe/metrics.ts';
 import { parseExposition } from '../support/exposition.ts';
 import type { Exposition } from '../support/exposition.ts';
-import { closeReport } from '../support/reports.ts';
+import { closeReport, metricsInUse } from '../support/reports.ts';
 
 const build = { version: '1.2.3', commit: 'abc' };
 const scrape = async (metrics: Metrics): Promise<Exposition> =>
@@ -31,22 +31,8 @@ const promised: readonly (readonly [name: string, type: string, labels: string])
   ['build_info', 'gauge', 'commit,node,version'],
 ];
 
-/** Metrics in which everything has happened once. */
-function exercised(): Metrics {
-  const metrics = createMetrics(build);
-  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 10_000 }] });
-  metrics.opened();
-  metrics.ended(closeReport());
-  metrics.closed('default', 'client', 'close_frame');
-  metrics.upgradeFailed('default', 'origin');
-  metrics.httpRequest('default', 200);
-  metrics.rtt('client', 0.02);
-  metrics.bridged('default');
-  return metrics;
-}
-
 test('every promised metric is there with its type and labels, and no other', async () => {
-  const { samples, types } = await scrape(exercised());
+  const { samples, types } = await scrape(metricsInUse());
   assert.deepEqual([...types.keys()].sort(), promised.map(([name]) => `ws_keepalive_${name}`).sort());
   for (const [name, type, labels] of promised) {
     assert.equal(types.get(`ws_keepalive_${name}`), type);
@@ -135,7 +121,7 @@ test('causes, reasons and statuses are counted by their labels', async () => {
 });
 
 test('OpenMetrics says the same as the text, in its own form', async () => {
-  const metrics = exercised();
+  const metrics = metricsInUse();
   const text = await scrape(metrics);
   const { body, contentType } = await metrics.exposition('application/openmetrics-text');
   assert.equal(contentType, 'application/openmetrics-text; version=1.0.0; charset=utf-8');
@@ -146,7 +132,7 @@ test('OpenMetrics says the same as the text, in its own form', async () => {
 });
 
 test('whoever asks for OpenMetrics does not change what others get', async () => {
-  const metrics = exercised();
+  const metrics = metricsInUse();
   const before = await metrics.exposition();
   const [, during] = await Promise.all([metrics.exposition('application/openmetrics-text'), metrics.exposition()]);
   assert.equal(during.body, before.body);

@@ -51,15 +51,16 @@ export const upgradeFailure = (more: Partial<UpgradeFailure> = {}): UpgradeFailu
   ...more,
 });
 
-/** Metrics in which every series has a value. */
+/** Metrics in which everything has happened once, so that every series has a value. */
 export function metricsInUse(): Metrics {
   const metrics = createMetrics({ version: '1', commit: 'c' });
-  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 1 }] });
+  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 10_000 }] });
+  metrics.opened();
   metrics.ended(closeReport());
   metrics.closed('default', 'client', 'close_frame');
-  metrics.upgradeFailed('default', 'limit');
+  metrics.upgradeFailed('default', 'origin');
   metrics.httpRequest('default', 200);
-  metrics.rtt('client', 1);
+  metrics.rtt('client', 0.02);
   metrics.bridged('default');
   return metrics;
 }
