@@ -18,20 +18,20 @@ const LIMIT_REASON: Record<Broken, string> = {
  * after it. Made when the end begins; each method is one of the things that can happen.
  */
 export class Ending {
+  readonly client: Leg;
+  readonly upstream: Leg;
   /** How it ended; null only until the first of the things below has happened. */
   facts: CloseFacts | null = null;
   /** When `facts` became known, and how long the client side had been quiet then, in ms. */
   decidedAt = 0;
   idleAtEnd = 0;
 
-  readonly #client: Leg;
-  readonly #upstream: Leg;
   /** Where the second of two relayed Closes went. */
   #secondClose: Leg | null = null;
 
   constructor(client: Leg, upstream: Leg) {
-    this.#client = client;
-    this.#upstream = upstream;
+    this.client = client;
+    this.upstream = upstream;
   }
 
   /** A Close has passed. */
@@ -60,7 +60,7 @@ export class Ending {
 
   /** A side has passed a limit. */
   brokeLimit(from: Leg, to: Leg, now: number): void {
-    const [client, upstream] = [this.#client, this.#upstream];
+    const { client, upstream } = this;
     const why = to.relay.broken as Broken;
     const code = from === client ? LIMIT_CODE[why] : 1011;
     this.#decide({ initiator: from.side, cause: why, code, reason: LIMIT_REASON[why] }, now);
@@ -74,7 +74,7 @@ export class Ending {
     this.#decide({ initiator: leg.side, cause: 'abrupt_end' }, now);
     if (leg.state === 'answering') leg.finish();
     else if (leg.finished) leg.destroy();
-    if (leg === this.#client) this.#afterClientEnd(now);
+    if (leg === this.client) this.#afterClientEnd(now);
     else this.#afterUpstreamEnd(now);
   }
 
@@ -82,13 +82,13 @@ export class Ending {
   lost(leg: Leg, now: number): void {
     this.#decide({ initiator: leg.side, cause: 'abrupt_end', reset: true }, now);
     leg.lost();
-    if (leg === this.#client) this.#finishUnlessClosing(this.#upstream);
+    if (leg === this.client) this.#finishUnlessClosing(this.upstream);
     else this.#afterUpstreamEnd(now);
   }
 
   /** A side does not answer, or takes no data. */
   died(leg: Leg, cause: 'pong_timeout' | 'stall', now: number): void {
-    const [client, upstream] = [this.#client, this.#upstream];
+    const { client, upstream } = this;
     if (leg === client) {
       this.#decide({ initiator: 'client', cause }, now);
       client.reset();
@@ -104,21 +104,21 @@ export class Ending {
   /** A side has not answered a relayed Close in time. */
   leftCloseUnanswered(leg: Leg): void {
     this.facts = { ...(this.facts as CloseFacts), cause: 'close_timeout', initiator: leg.side, side: leg.side };
-    this.#client.finish();
-    this.#upstream.finish();
+    this.client.finish();
+    this.upstream.finish();
   }
 
   /** The proxy stops: a Close of ours both ways, at the next boundary. */
   drained(code: number, reason: string, now: number): void {
     this.#decide({ initiator: 'proxy', cause: 'drain', code, reason }, now);
-    for (const leg of [this.#client, this.#upstream]) leg.sendClose(code, reason);
+    for (const leg of [this.client, this.upstream]) leg.sendClose(code, reason);
   }
 
   /** Something of our own failed. */
   failed(now: number): void {
     this.#decide({ initiator: 'proxy', cause: 'internal_error', code: 1011 }, now);
     this.#closeOrFinishClient(1011, 'internal error in the proxy');
-    this.#upstream.finish();
+    this.upstream.finish();
   }
 
   /** The first reason stands. */
@@ -127,26 +127,26 @@ export class Ending {
     const side = facts.initiator === 'upstream' ? 'upstream' : 'client';
     this.facts = { side, code: null, reason: '', reset: false, ...facts };
     this.decidedAt = now;
-    this.idleAtEnd = this.#client.keepalive.quietFor(now);
+    this.idleAtEnd = this.client.keepalive.quietFor(now);
   }
 
   /** The server ends TCP first (RFC 6455 section 7.1.1), and towards the client the server is the proxy. */
   #finishAfterBothCloses(now: number): void {
-    const [client, upstream] = [this.#client, this.#upstream];
+    const { client, upstream } = this;
     client.finish();
     if (upstream.ended) upstream.finish();
     else if (upstream.state === 'open') upstream.until = now + LINGER;
   }
 
   #afterClientEnd(now: number): void {
-    const [client, upstream] = [this.#client, this.#upstream];
+    const { client, upstream } = this;
     if (client.state === 'open') client.until = Math.min(client.until, now + LINGER);
     // Once Closes went both ways the upstream may end by itself.
     if (this.#secondClose === null) this.#finishUnlessClosing(upstream);
   }
 
   #afterUpstreamEnd(now: number): void {
-    const [client, upstream] = [this.#client, this.#upstream];
+    const { client, upstream } = this;
     const isClosing = client.hasClosed || upstream.hasClosed;
     if (client.state === 'open') {
       if (isClosing || client.ended) client.finish();
@@ -160,7 +160,7 @@ export class Ending {
 
   /** The client side is told in a Close frame, unless that would stand inside a frame, behind a Close, or before nobody. */
   #closeOrFinishClient(code: number, reason: string): void {
-    const client = this.#client;
+    const client = this.client;
     if (client.state !== 'open') return;
     if (client.relay.canInject && !client.ended) client.sendClose(code, reason);
     else client.finish();

@@ -113,7 +113,7 @@ test('clients that connected but asked nothing do not hold up a stop', async (t)
 
 test('what does not end by itself is cut before the time is over', async (t) => {
   const server = await startRawServer(t);
-  const proxy = await startProxy(t, server.port, { TIMEOUTS_DRAIN: '1500ms' });
+  const proxy = await startProxy(t, server.port, { TIMEOUTS_DRAIN: '5s' });
   const silent = await connectRaw(t, { port: proxy.port, allowHalfOpen: true });
   const midFrame = await connectRaw(t, { port: proxy.port });
   const [, upstream] = [await server.next(), await server.next()];
@@ -124,7 +124,7 @@ test('what does not end by itself is cut before the time is over', async (t) => 
   assert.deepEqual(await silent.nextFrame().then(closeCode), 1012);
   assert.equal((await proxy.child.exited).code, 0);
   const took = performance.now() - started;
-  assert.ok(took < 1500, `took ${took} ms`);
+  assert.ok(took < 5000, `took ${took} ms`);
   await midFrame.untilEnded();
   assert.deepEqual(midFrame.frames, []);
   await proxy.child.log('time is over, the rest is cut');

@@ -19,7 +19,7 @@ export interface Verdict {
 /** A copy of the parts that the simulation needs; the caller removes it. */
 function copyProxy(): string {
   const folder = mkdtempSync(join(tmpdir(), 'wskp-mutant-'));
-  for (const part of ['src/core', 'src/io', 'test/sim', 'package.json'])
+  for (const part of ['src/core', 'src/io', 'test/sim', 'test/support/usage.ts', 'package.json'])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   return folder;
 }
