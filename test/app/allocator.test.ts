@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { raiseAllocatorThresholds } from '../../src/allocator.ts';
+
+const SIZES = '/proc/self/statm';
+const HALF_A_BLOCK = 15 * 1024 * 1024;
+const TURNS = 1000;
+
+/** Address space of this process, in bytes. */
+function mapped(): number {
+  return Number(readFileSync(SIZES, 'latin1').split(' ')[0]) * 4096;
+}
+
+test('the block is mapped, and given back without the collector', { skip: !existsSync(SIZES) }, async () => {
+  const before = mapped();
+  raiseAllocatorThresholds();
+  assert.ok(mapped() - before > HALF_A_BLOCK, 'the block was never there');
+  for (let turn = 0; turn < TURNS && mapped() - before > HALF_A_BLOCK; turn++) await setImmediate();
+  assert.ok(mapped() - before < HALF_A_BLOCK, 'the block is still there');
+});
