@@ -17,11 +17,14 @@ export interface OutstandingPing {
   readonly quiet: number;
 }
 
+const NONE: readonly OutstandingPing[] = [];
+
 /** The tags of injected Pings towards one side that are not answered yet, oldest first. */
 export class PingTags {
   /** How many are outstanding. Asked for with every chunk. */
   size = 0;
-  readonly #outstanding: OutstandingPing[] = [];
+  /** Replaced, not changed: an array that has grown keeps its room, and most of the time there is nothing to keep. */
+  #outstanding: readonly OutstandingPing[] = NONE;
 
   /** The Ping to send again once no more tags may be outstanding; null while another one may. */
   get toRepeat(): OutstandingPing | null {
@@ -34,7 +37,7 @@ export class PingTags {
     if (newest !== undefined && newest.high === ping.high && newest.low === ping.low) {
       newest.copies++;
       newest.sentAt = ping.sentAt;
-    } else this.size = this.#outstanding.push(ping);
+    } else this.#replace([...this.#outstanding, ping]);
   }
 
   /**
@@ -51,11 +54,13 @@ export class PingTags {
     const answered = this.#outstanding[index] as OutstandingPing;
     answered.copies--;
     const isDone = answered.copies === 0;
-    // Nearly always the one and only.
-    if (isDone && this.size === 1) this.#outstanding.pop();
-    else this.#outstanding.splice(0, isDone ? index + 1 : index);
-    this.size = this.#outstanding.length;
+    this.#replace(this.#outstanding.slice(isDone ? index + 1 : index));
     return answered;
+  }
+
+  #replace(outstanding: readonly OutstandingPing[]): void {
+    this.size = outstanding.length;
+    this.#outstanding = this.size === 0 ? NONE : outstanding;
   }
 
   #indexOf(high: number, low: number): number {

@@ -41,8 +41,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an answer does not forget the older Pings',
     file: TAGS,
-    find: 'else this.#outstanding.splice(0, isDone ? index + 1 : index);',
-    replace: 'else if (isDone) this.#outstanding.splice(index, 1);',
+    find: 'this.#replace(this.#outstanding.slice(isDone ? index + 1 : index));',
+    replace: 'if (isDone) this.#replace(this.#outstanding.toSpliced(index, 1));',
   },
   {
     name: 'Pongs of the proxy are passed on',
