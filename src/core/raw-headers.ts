@@ -20,7 +20,12 @@ export class FieldNames {
   }
 
   has(name: string): boolean {
-    return (this.#lengths & (1 << name.length)) !== 0 && this.#names.has(name.toLowerCase());
+    return this.mayHave(name) && this.#names.has(name.toLowerCase());
+  }
+
+  /** Whether a name of that length may be among them. */
+  mayHave(name: string): boolean {
+    return (this.#lengths & (1 << name.length)) !== 0;
   }
 
   /** These and more of them, in lower case. */
@@ -29,7 +34,7 @@ export class FieldNames {
   }
 }
 
-const NONE = new FieldNames([]);
+export const NO_FIELDS = new FieldNames([]);
 
 /** Fields that belong to one hop and never pass a proxy, RFC 9110 7.6.1. Framing fields are not among them. */
 const HOP_BY_HOP = new FieldNames(['connection', 'keep-alive', 'proxy-connection', 'te', 'upgrade']);
@@ -68,7 +73,7 @@ export function tokensOf(headers: RawHeaders, name: string): string[] {
 }
 
 /** The fields that are called neither by `names` nor by `more`. */
-export function withoutFields(headers: RawHeaders, names: FieldNames, more: FieldNames = NONE): string[] {
+export function withoutFields(headers: RawHeaders, names: FieldNames, more: FieldNames = NO_FIELDS): string[] {
   const kept: string[] = [];
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at] as string;
@@ -80,7 +85,7 @@ export function withoutFields(headers: RawHeaders, names: FieldNames, more: Fiel
 }
 
 /** The fields that pass a proxy: neither hop-by-hop nor named in `Connection`, nor among `more`. */
-export function endToEnd(headers: RawHeaders, more: FieldNames = NONE): string[] {
+export function endToEnd(headers: RawHeaders, more: FieldNames = NO_FIELDS): string[] {
   const named = tokensOf(headers, 'connection').filter((name) => !HOP_BY_HOP.has(name) && !NEVER_NAMED.test(name));
   return withoutFields(headers, HOP_BY_HOP, more.with(named));
 }

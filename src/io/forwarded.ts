@@ -7,7 +7,7 @@
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { elementsOf, valuesOf } from '../core/raw-headers.ts';
+import { elementsOf, FieldNames, valuesOf } from '../core/raw-headers.ts';
 import { endToEndHeaders } from './header-list.ts';
 
 export type Trust = (address: string) => boolean;
@@ -23,16 +23,10 @@ const NAMED_RANGES: Readonly<Record<string, readonly string[]>> = {
   private: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** Written here alone, or believed from a trusted peer alone. */
-const CLIENT_FIELDS: ReadonlySet<string> = new Set(['x-real-ip', 'x-forwarded-for', 'true-client-ip']);
-const TRUSTED_FIELDS: ReadonlySet<string> = new Set([
-  'forwarded',
-  'x-forwarded-proto',
-  'x-forwarded-host',
-  'x-forwarded-port',
-]);
-/** Most names can be told from these by their length alone. */
-const LENGTHS: ReadonlySet<number> = new Set([...CLIENT_FIELDS, ...TRUSTED_FIELDS].map((name) => name.length));
+/** Believed from a trusted peer alone. */
+const TRUSTED_FIELDS = new FieldNames(['forwarded', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-port']);
+/** And those that are written here alone. */
+const FORWARDING_FIELDS = TRUSTED_FIELDS.with(['x-real-ip', 'x-forwarded-for', 'true-client-ip']);
 
 /** How many addresses are remembered. A proxy in front has one; clients that come directly have one each. */
 const MAX_REMEMBERED = 256;
@@ -120,20 +114,16 @@ export function forwardHeaders(rawHeaders: readonly string[], peer: string, trus
 
 /** True for a header that tells of the client or of the way to here. A trailer must not carry it. */
 export function isForwardingField(name: string): boolean {
-  if (!LENGTHS.has(name.length)) return false;
-  const plain = plainName(name);
-  return CLIENT_FIELDS.has(plain) || TRUSTED_FIELDS.has(plain);
+  return FORWARDING_FIELDS.mayHave(name) && FORWARDING_FIELDS.has(plainName(name));
 }
 
 function mayPass(name: string, peerTrusted: boolean): boolean {
-  if (!isForwardingField(name)) return true;
-  const lower = name.toLowerCase();
-  return peerTrusted && TRUSTED_FIELDS.has(lower);
+  return !isForwardingField(name) || (peerTrusted && TRUSTED_FIELDS.has(name));
 }
 
 /** CGI and its heirs read X_Real_IP as X-Real-IP, and some do so for every sign that is no letter. */
 function plainName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]/g, '-');
+  return name.replace(/[^a-z0-9]/gi, '-');
 }
 
 /** The addresses that can be believed, client first, peer last. */

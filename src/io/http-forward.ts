@@ -201,7 +201,7 @@ class Forwarder implements HttpForwarder {
     if (res.headersSent || res.destroyed) return;
     if (canRetry(error, exchange)) {
       exchange.retried = true;
-      this.#send(exchange.req, res, upstream);
+      this.#send(req, res, upstream);
       return;
     }
     const { code, message } = error;

@@ -1,7 +1,7 @@
 /** What the two heads of a forwarded request look like: framing, Expect, trailers, 1xx.  */
 import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
 import { isForwardingField } from './forwarded.ts';
-import { FieldNames, tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
+import { FieldNames, NO_FIELDS, tokensOf, valuesOf, withoutFields } from '../core/raw-headers.ts';
 import { endToEndHeaders, groupHeaders, headerPairs } from './header-list.ts';
 
 /** A trailer must not change how its message was framed or to whom it went (RFC 9110 6.5.1). */
@@ -9,15 +9,14 @@ const NOT_IN_TRAILERS = /^(?:content-length|transfer-encoding|host|trailer|autho
 
 const EXPECT = new FieldNames(['expect']);
 const TRAILER = new FieldNames(['trailer']);
-const NONE = new FieldNames([]);
 
 /** The head for the upstream: `forwarded` (see forwardHeaders) with the framing of this request. */
 export function requestHead(req: IncomingMessage, forwarded: readonly string[]): string[] {
   const codings = valuesOf(req.rawHeaders, 'transfer-encoding').join(', ');
   // RFC 9110 10.1.1: a 100-continue from an HTTP/1.0 client is ignored.
-  const dropped = req.httpVersion === '1.0' ? EXPECT : NONE;
+  const dropped = req.httpVersion === '1.0' ? EXPECT : NO_FIELDS;
   // Node refuses to announce trailers where there is no chunked body to put them behind.
-  const head = withoutFields(forwarded, dropped, codings === '' ? TRAILER : NONE);
+  const head = withoutFields(forwarded, dropped, codings === '' ? TRAILER : NO_FIELDS);
   if (codings !== '') head.push('Transfer-Encoding', codings);
   return head;
 }
@@ -49,7 +48,7 @@ export function writeResponseHead(incoming: IncomingMessage, req: IncomingMessag
     throw new Error('the upstream used a transfer coding that nobody asked for');
   }
   const trailers = codings.length > 0 && req.httpVersion === '1.1' && mayHaveBody(incoming, req);
-  const head = withoutFields(endToEndHeaders(incoming.rawHeaders), trailers ? NONE : TRAILER);
+  const head = withoutFields(endToEndHeaders(incoming.rawHeaders), trailers ? NO_FIELDS : TRAILER);
   res.sendDate = false;
   res.writeHead(incoming.statusCode ?? 0, incoming.statusMessage ?? '', head);
   // What came in one read with the head has been passed on by then.
