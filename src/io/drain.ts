@@ -42,7 +42,7 @@ export class RunningResponses {
     const slot = this.#free.pop() ?? this.#slots.length;
     this.#slots[slot] = res;
     if (this.#isDraining) endWith(res);
-    res.once('close', () => {
+    res.on('close', () => {
       this.#slots[slot] = null;
       this.#free.push(slot);
       if (this.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();

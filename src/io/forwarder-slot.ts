@@ -29,7 +29,7 @@ export class ForwarderSlot {
   handle(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget, route: string): void {
     const held = this.#current;
     held.running++;
-    res.once('close', () => {
+    res.on('close', () => {
       held.running--;
       this.#release(held);
     });

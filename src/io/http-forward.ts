@@ -1,5 +1,5 @@
 /**
- * Plain HTTP, passed through by http-proxy: it owns the plumbing (pipes, aborts, errors), and the two heads are decided here.
+ * Plain HTTP, passed through by http-proxy: it owns the plumbing (requests, aborts, errors); heads and bodies are passed on here.
  * Its own ideas of a path, of headers and of Expect are bypassed, because they change what passes.
  */
 import type { ClientRequest, IncomingMessage, InformationEvent, ServerResponse } from 'node:http';
@@ -76,12 +76,17 @@ interface Exchange {
  * what is over alive until the next full collection.
  */
 const kExchange = Symbol('exchange');
+/** On an upstream's response: that to the client. */
+const kClient = Symbol('client');
 
 /** What http-proxy is told to send as every body: nothing yet. The true one follows the head; most requests have none, and need no pipe. */
 const sentLater = Object.assign(new Stream(), { pipe: <T>(outgoing: T): T => outgoing });
 
+/** Bodies up to this length are not held back when the client is slow: a pipe has more to do than to pass them on. */
+const UNPIPED_BYTES = 16_384;
+
 type HttpProxy = Pick<ReturnType<typeof httpProxy.createProxyServer>, 'web'>;
-type Carrier<T> = T & { [kExchange]?: Exchange };
+type Carrier<T> = T & { [kExchange]?: Exchange; [kClient]?: ServerResponse };
 
 class Forwarder implements HttpForwarder {
   readonly #options: HttpForwarderOptions;
@@ -96,7 +101,11 @@ class Forwarder implements HttpForwarder {
 
   handle(req: IncomingMessage, res: ServerResponse, upstream: UpstreamTarget, route: string): void {
     const { trusted, observer, log } = this.#options;
-    res.on('close', () => observer.httpRequest(route, res.headersSent ? res.statusCode : 499));
+    res.on('close', () => {
+      observer.httpRequest(route, res.headersSent ? res.statusCode : 499);
+      const outgoing = (req as Carrier<IncomingMessage>)[kExchange]?.outgoing;
+      if (outgoing) giveUpWithClient(req, outgoing);
+    });
     if (isStrippedUpgrade(req)) {
       refuseStrippedUpgrade(req, res, route, log);
       return;
@@ -148,11 +157,13 @@ class Forwarder implements HttpForwarder {
       agent: this.#agents.agentFor(upstream),
       ignorePath: true,
       prependPath: false,
+      // Else it parses the URL, for a path that nobody reads.
+      toProxy: true,
       buffer: sentLater,
+      selfHandleResponse: true,
     });
     proxy.on('proxyReq', this.#onProxyReq);
     proxy.on('proxyRes', this.#onProxyRes);
-    proxy.on('end', this.#onUpstreamEnd);
     proxy.on('error', this.#onError);
     return proxy;
   }
@@ -167,7 +178,6 @@ class Forwarder implements HttpForwarder {
     applyHead(outgoing, exchange.head);
     outgoing.on('information', outgoingOnInformation);
     outgoing.on('upgrade', outgoingOnUpgrade);
-    exchange.res.on('close', () => giveUpWithClient(req, outgoing));
     if (exchange.hasBody) sendBody(req, outgoing);
     else outgoing.end();
   };
@@ -180,17 +190,9 @@ class Forwarder implements HttpForwarder {
       incoming.destroy();
       return;
     }
-    // A pipe does not tell its end that its beginning has died.
-    incoming.on('close', () => {
-      if (incoming.complete) return;
-      flushHead(incoming, res);
-      res.destroy();
-    });
-  };
-
-  /** Runs before http-proxy's pipe ends the response. */
-  readonly #onUpstreamEnd = (_req: IncomingMessage, res: ServerResponse, incoming: IncomingMessage): void => {
-    if (incoming.rawTrailers.length > 0 && !res.writableEnded) res.addTrailers(endToEndTrailers(incoming.rawTrailers));
+    (incoming as Carrier<IncomingMessage>)[kClient] = res;
+    incoming.on('close', incomingOnClose);
+    sendResponseBody(incoming, res);
   };
 
   readonly #onError = (error: NodeJS.ErrnoException, req: IncomingMessage): void => {
@@ -222,6 +224,34 @@ function sendBody(req: IncomingMessage, outgoing: ClientRequest): void {
   // The rest of an upload that the upstream did not want is read and dropped, else the connection gets stuck.
   outgoing.once('close', () => req.unpipe(outgoing).resume());
   req.pipe(outgoing);
+}
+
+function sendResponseBody(incoming: IncomingMessage, res: ServerResponse): void {
+  if (Number(valuesOf(incoming.rawHeaders, 'content-length')[0]) <= UNPIPED_BYTES) {
+    incoming.on('data', incomingOnData);
+    incoming.on('end', incomingOnEnd);
+    return;
+  }
+  // Before the pipe ends the response.
+  incoming.on('end', () => res.addTrailers(endToEndTrailers(incoming.rawTrailers)));
+  incoming.pipe(res);
+}
+
+function incomingOnData(this: IncomingMessage, chunk: Buffer): void {
+  const res = (this as Carrier<IncomingMessage>)[kClient];
+  if (res?.destroyed === false) res.write(chunk);
+}
+
+function incomingOnEnd(this: IncomingMessage): void {
+  (this as Carrier<IncomingMessage>)[kClient]?.end();
+}
+
+/** A response that was cut off tells neither a pipe nor who listens to its data. */
+function incomingOnClose(this: IncomingMessage): void {
+  const res = (this as Carrier<IncomingMessage>)[kClient];
+  if (this.complete || res === undefined) return;
+  flushHead(this, res);
+  res.destroy();
 }
 
 function outgoingOnInformation(this: ClientRequest, information: InformationEvent): void {

@@ -38,7 +38,7 @@ test('an upload reaches the upstream as it comes', async (t) => {
 });
 
 test('an upstream that dies within its body cuts the client off', async (t) => {
-  for (const framing of ['Content-Length: 100', 'Transfer-Encoding: chunked']) {
+  for (const framing of ['Content-Length: 100', 'Content-Length: 100000', 'Transfer-Encoding: chunked']) {
     for (const how of ['destroy', 'end', 'resetAndDestroy'] as const) {
       const { client, server, requests, over } = await setUp(t, GET);
       server.write(`HTTP/1.1 200 OK\r\n${framing}\r\n\r\n5\r\nhello\r\n`);
@@ -61,12 +61,14 @@ test('a client that leaves before the answer releases the upstream at once', asy
 });
 
 test('a client that leaves during the answer releases the upstream at once', async (t) => {
-  const { client, server, log } = await setUp(t, GET);
-  server.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello');
-  await client.until('hello');
-  client.socket.resetAndDestroy();
-  await server.untilEnd();
-  assert.deepEqual(log.lines, []);
+  for (const framing of ['Content-Length: 100', 'Content-Length: 100000', 'Transfer-Encoding: chunked']) {
+    const { client, server, log } = await setUp(t, GET);
+    server.write(`HTTP/1.1 200 OK\r\n${framing}\r\n\r\n5\r\nhello\r\n`);
+    await client.until('hello');
+    client.socket.resetAndDestroy();
+    await server.untilEnd();
+    assert.deepEqual(log.lines, []);
+  }
 });
 
 test('a client that leaves during its upload releases the upstream at once', async (t) => {
