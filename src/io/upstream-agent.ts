@@ -4,6 +4,7 @@ import https from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Address, Settings, UpstreamTarget } from '../core/settings.ts';
 import { after } from './limit-timer.ts';
+import { READ_BYTES } from './turn.ts';
 
 declare module 'node:http' {
   interface Agent {
@@ -50,6 +51,12 @@ export function createAgentPool(connectTimeout: number, upstreamTls: UpstreamTls
   return { agentFor, close };
 }
 
+/**
+ * All responses are read into this: Node's parser copies what it keeps. Else each read takes 64 KiB from the C library, and V8, which
+ * counts them, looks through its whole heap for them.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+
 class LimitedAgent extends http.Agent {
   readonly #limit: number;
   readonly #place: object;
@@ -60,8 +67,15 @@ class LimitedAgent extends http.Agent {
     // Without a name for TLS, Node would look for one in the Host field.
     this.#place = { ...place, servername: '' };
   }
-  override createConnection(...args: Parameters<http.Agent['createConnection']>): Duplex | null | undefined {
-    return limitConnect(super.createConnection(...args), 'connect', this.#limit);
+  override createConnection(...[options, done]: Parameters<http.Agent['createConnection']>): Duplex | null | undefined {
+    function callback(length: number, bytes: Uint8Array): boolean {
+      // RFC 9112 9.2: what comes while no request is outstanding is no answer.
+      if (socket?.emit('data', bytes.subarray(0, length)) === false) socket.destroy();
+      return true;
+    }
+    const onread = { buffer: readBuffer, callback };
+    const socket = super.createConnection({ ...options, onread } as typeof options, done);
+    return limitConnect(socket, 'connect', this.#limit);
   }
   /** All requests go to one place. Node would copy what was asked for with each, and that takes longer than all else that it does here. */
   override addRequest(request: http.ClientRequest): void {

@@ -71,6 +71,24 @@ test('a kept connection that dies under a request that may have done something i
   }
 });
 
+test('an answer that nobody asked for reaches nobody, and ends its connection', async (t) => {
+  const upstream = await rawServer(t);
+  const { port } = await front(t, tcpTarget(upstream.port));
+  const client = rawClient(t, port, GET);
+  const first = await upstream.next();
+  await first.until('\r\n\r\n');
+  first.write(OK);
+  await client.until('ok');
+  first.write(OK.replace('ok', 'no'));
+  await first.untilEnd();
+  client.write(GET);
+  const second = await upstream.next();
+  await second.until('\r\n\r\n');
+  client.take();
+  second.write(OK);
+  assert.match(await client.until('ok'), /^HTTP\/1\.1 200/);
+});
+
 test('an upstream that is slow to secure the connection gives 504', async (t) => {
   const upstream = await rawServer(t);
   const { port, log } = await front(t, tcpTarget(upstream.port, true), { connectTimeoutMs: 50 });
