@@ -13,6 +13,20 @@ import { front, listen, rawClient, rawServer, tcpTarget, unixTarget } from '../s
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
+/** A client that was answered, and the connection to the upstream that is kept. */
+async function setUpKept(t: TestContext) {
+  const upstream = await rawServer(t);
+  const { port, log } = await front(t, tcpTarget(upstream.port));
+  const client = rawClient(t, port, GET);
+  const first = await upstream.next();
+  await first.until('\r\n\r\n');
+  first.write(OK);
+  await client.until('ok');
+  first.take();
+  client.take();
+  return { upstream, log, client, first };
+}
+
 test('connections to the upstream are kept and used again', async (t) => {
   const upstream = await rawServer(t);
   const { port } = await front(t, tcpTarget(upstream.port));
@@ -30,15 +44,7 @@ test('connections to the upstream are kept and used again', async (t) => {
 });
 
 test('a kept connection that dies under a request without a body is replaced once', async (t) => {
-  const upstream = await rawServer(t);
-  const { port, log } = await front(t, tcpTarget(upstream.port));
-  const client = rawClient(t, port, GET);
-  const first = await upstream.next();
-  await first.until('\r\n\r\n');
-  first.write(OK);
-  await client.until('ok');
-  first.take();
-  client.take();
+  const { upstream, log, client, first } = await setUpKept(t);
   client.write(GET);
   await first.until('\r\n\r\n');
   first.socket.destroy();
@@ -54,15 +60,7 @@ test('a kept connection that dies under a request that may have done something i
     'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi',
     'DELETE / HTTP/1.1\r\nHost: a\r\n\r\n',
   ]) {
-    const upstream = await rawServer(t);
-    const { port } = await front(t, tcpTarget(upstream.port));
-    const client = rawClient(t, port, GET);
-    const first = await upstream.next();
-    await first.until('\r\n\r\n');
-    first.write(OK);
-    await client.until('ok');
-    client.take();
-    first.take();
+    const { upstream, client, first } = await setUpKept(t);
     client.write(request);
     await first.until(request.slice(-4));
     first.socket.destroy();
@@ -72,19 +70,12 @@ test('a kept connection that dies under a request that may have done something i
 });
 
 test('an answer that nobody asked for reaches nobody, and ends its connection', async (t) => {
-  const upstream = await rawServer(t);
-  const { port } = await front(t, tcpTarget(upstream.port));
-  const client = rawClient(t, port, GET);
-  const first = await upstream.next();
-  await first.until('\r\n\r\n');
-  first.write(OK);
-  await client.until('ok');
+  const { upstream, client, first } = await setUpKept(t);
   first.write(OK.replace('ok', 'no'));
   await first.untilEnd();
   client.write(GET);
   const second = await upstream.next();
   await second.until('\r\n\r\n');
-  client.take();
   second.write(OK);
   assert.match(await client.until('ok'), /^HTTP\/1\.1 200/);
 });
