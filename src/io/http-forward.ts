@@ -76,8 +76,6 @@ interface Exchange {
  * what is over alive until the next full collection.
  */
 const kExchange = Symbol('exchange');
-/** On an upstream's response: that to the client. */
-const kClient = Symbol('client');
 
 /** What http-proxy is told to send as every body: nothing yet. The true one follows the head; most requests have none, and need no pipe. */
 const sentLater = Object.assign(new Stream(), { pipe: <T>(outgoing: T): T => outgoing });
@@ -86,7 +84,7 @@ const sentLater = Object.assign(new Stream(), { pipe: <T>(outgoing: T): T => out
 const UNPIPED_BYTES = 16_384;
 
 type HttpProxy = Pick<ReturnType<typeof httpProxy.createProxyServer>, 'web'>;
-type Carrier<T> = T & { [kExchange]?: Exchange; [kClient]?: ServerResponse };
+type Carrier<T> = T & { [kExchange]?: Exchange };
 
 class Forwarder implements HttpForwarder {
   readonly #options: HttpForwarderOptions;
@@ -183,6 +181,8 @@ class Forwarder implements HttpForwarder {
   };
 
   readonly #onProxyRes = (incoming: IncomingMessage, req: IncomingMessage, res: ServerResponse): void => {
+    const exchange = (req as Carrier<IncomingMessage>)[kExchange];
+    if (exchange === undefined) return;
     try {
       writeResponseHead(incoming, req, res);
     } catch (error) {
@@ -190,7 +190,7 @@ class Forwarder implements HttpForwarder {
       incoming.destroy();
       return;
     }
-    (incoming as Carrier<IncomingMessage>)[kClient] = res;
+    (incoming as Carrier<IncomingMessage>)[kExchange] = exchange;
     incoming.on('close', incomingOnClose);
     sendResponseBody(incoming, res);
   };
@@ -238,17 +238,17 @@ function sendResponseBody(incoming: IncomingMessage, res: ServerResponse): void 
 }
 
 function incomingOnData(this: IncomingMessage, chunk: Buffer): void {
-  const res = (this as Carrier<IncomingMessage>)[kClient];
+  const res = (this as Carrier<IncomingMessage>)[kExchange]?.res;
   if (res?.destroyed === false) res.write(chunk);
 }
 
 function incomingOnEnd(this: IncomingMessage): void {
-  (this as Carrier<IncomingMessage>)[kClient]?.end();
+  (this as Carrier<IncomingMessage>)[kExchange]?.res.end();
 }
 
 /** A response that was cut off tells neither a pipe nor who listens to its data. */
 function incomingOnClose(this: IncomingMessage): void {
-  const res = (this as Carrier<IncomingMessage>)[kClient];
+  const res = (this as Carrier<IncomingMessage>)[kExchange]?.res;
   if (this.complete || res === undefined) return;
   flushHead(this, res);
   res.destroy();

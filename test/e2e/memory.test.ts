@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
 import { listen, plainServer } from '../support/http.ts';
-import { MAIN, startChild } from '../support/process.ts';
+import { startProgram } from '../support/process.ts';
 
 const MIB = 1024 * 1024;
 const BODY = 512 * MIB;
@@ -30,10 +30,7 @@ test('a large body after a quiet moment does not have the whole heap searched ag
     res.end();
   }
   const address = `http://127.0.0.1:${await listen(t, upstream)}`;
-  const args = ['--trace-gc', MAIN, '--listen', '127.0.0.1:0', '--upstream', address];
-  const child = startChild(t, process.execPath, args);
-  const line = await child.log('listening');
-  const port = Number(String(line['address']).split(':').at(-1));
+  const { child, port } = await startProgram(t, { nodeArgs: ['--trace-gc'], args: ['--upstream', address] });
   const collections = (): string[] => child.stdout.split('\n').filter((text) => text.includes('Mark-Compact'));
   await download(port);
   await child.until(

@@ -142,6 +142,8 @@ export async function untilListening(child: Child, port: number): Promise<void> 
 }
 
 export interface ProgramOptions {
+  /** For Node itself. */
+  readonly nodeArgs?: readonly string[];
   readonly args?: readonly string[];
   /** Short form of `WSKP_` variables: `{ KEEPALIVE_PING_INTERVAL: '200ms' }`. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -183,7 +185,7 @@ export function spawnProgram(cleanup: Cleanup, options: ProgramOptions): Child {
     `WSKP_${name}`,
     value,
   ]);
-  return startChild(cleanup, process.execPath, [MAIN, ...(options.args ?? [])], {
+  return startChild(cleanup, process.execPath, [...(options.nodeArgs ?? []), MAIN, ...(options.args ?? [])], {
     env: Object.fromEntries([...inherited, ...settings]) as NodeJS.ProcessEnv,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
