@@ -49,7 +49,7 @@ function conditions(run: Run, results: Results): string {
   const isNoisy = results.foreign > QUIET || run.busyBefore > 1;
   const lines = [
     `Machine: ${machine()}; ${describeCores(run.cores)}`,
-    `Versions: ${versions(run.systems).join(', ')}`,
+    `Versions: ${versions(run.systems, run.newerNode).join(', ')}`,
     `Commit: ${commit()}, ${run.from.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     `Rounds: ${run.rounds} in turn, ${run.secs} s measured after ${run.warm} s of the same load${run.loads.length < LOADS.length ? '; some loads only' : ''}`,
     `Other programs: ${results.foreign.toFixed(2)} cores on average, load average ${run.busyBefore.toFixed(2)} at the start${isNoisy ? ' – **not a quiet machine, so these figures are noisy**' : ''}`,

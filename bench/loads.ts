@@ -12,6 +12,15 @@ export const METRICS = {
   bytes: { title: 'bytes per connection', digits: 0 },
   idle_cores: { title: 'CPU while idle, cores', digits: 3 },
   memory_left: { title: 'memory afterwards ÷ at the start', digits: 2 },
+  back_s: { title: 's until all are in', digits: 2 },
+  again: { title: 'attempts more than one each', digits: 0 },
+  p99_ms: { title: 'p99 of handshakes, ms', digits: 0 },
+  in_us: { title: 'µs of CPU for each that came', digits: 0 },
+  cold_us: { title: 'on a fresh program', digits: 0 },
+  out_us: { title: 'for each that left', digits: 0 },
+  peak_bytes: { title: 'bytes per connection at the peak', digits: 0 },
+  survivors: { title: 'clients in at the end', digits: 0 },
+  most: { title: 'clients in at most', digits: 0 },
 } as const;
 export type Metric = keyof typeof METRICS;
 export type Sample = Partial<Record<Metric, number>>;
@@ -34,21 +43,46 @@ export type Load = Common &
     | { readonly kind: 'setup' }
     | { readonly kind: 'requests' }
     | { readonly kind: 'download'; readonly bytes: number }
+    | StormShape
   );
+
+interface StormShape {
+  readonly kind: 'storm';
+  /** So many come at a time, the next when all of them are in; null: all at once. */
+  readonly step: number | null;
+  /** Bytes that a program may use, sockets and all; null: as much as it likes. */
+  readonly memory: number | null;
+}
+export type StormLoad = Common & StormShape;
 
 const ALL: readonly SystemName[] = [
   'direct',
   'ours',
   'other',
+  'image',
   'net-pipe',
   'http-proxy',
   'ws-relay',
   'nginx',
   'haproxy',
+  'caddy',
 ];
 const PROXIES = ALL.filter((name) => name !== 'direct');
 const MESSAGES: readonly SystemName[] = [...ALL, 'read-write'];
-const HTTP: readonly SystemName[] = ['direct', 'ours', 'other', 'http-library', 'nginx', 'haproxy'];
+const HTTP: readonly SystemName[] = ['direct', 'ours', 'other', 'image', 'http-library', 'nginx', 'haproxy'];
+const STORM: readonly SystemName[] = [
+  'ours',
+  'other',
+  'image',
+  'net-pipe',
+  'http-proxy',
+  'nginx',
+  'haproxy',
+  'caddy',
+  'image-newer',
+  'net-pipe-newer',
+];
+const OURS: readonly SystemName[] = ['ours', 'other', 'image', 'image-newer', 'net-pipe', 'net-pipe-newer'];
 const GROWTH: readonly SystemName[] = ['ours', 'other', 'read-write', 'net-pipe', 'haproxy'];
 
 function messages(name: string, group: string, conns: number, size: number, inflight: number): Load {
@@ -89,6 +123,39 @@ export const LOADS: readonly Load[] = [
     systems: ALL,
     metrics: ['rate', 'cores', 'per_core'],
     conns: 4000,
+  },
+  {
+    kind: 'storm',
+    name: 'S',
+    group: 'S',
+    title: '9,000 clients come back at once, and leave at once',
+    systems: STORM,
+    metrics: ['back_s', 'again', 'p99_ms', 'in_us', 'cold_us', 'out_us', 'peak_bytes', 'bytes'],
+    conns: 9000,
+    step: null,
+    memory: null,
+  },
+  {
+    kind: 'storm',
+    name: 'S100',
+    group: 'S100',
+    title: '3,000 clients come in steps of 100',
+    systems: OURS,
+    metrics: ['peak_bytes', 'bytes', 'cold_us'],
+    conns: 3000,
+    step: 100,
+    memory: null,
+  },
+  {
+    kind: 'storm',
+    name: 'S128',
+    group: 'S128',
+    title: '3,000 clients come at once, and there are 128 MiB',
+    systems: STORM,
+    metrics: ['survivors', 'most', 'back_s', 'peak_bytes', 'bytes'],
+    conns: 3000,
+    step: null,
+    memory: 128 * 2 ** 20,
   },
   messages('N10', 'growth', 10, 64, 4),
   messages('N100', 'growth', 100, 64, 4),

@@ -39,10 +39,12 @@ export function commit(): string {
 }
 
 /** Versions of what is compared, as sentences of a few words. */
-export function versions(systems: readonly SystemName[]): string[] {
+export function versions(systems: readonly SystemName[], newerNode: string | null): string[] {
   const found = [`Node ${process.versions.node}`, library('ws'), library('http-proxy-classic'), library('http-proxy')];
   if (systems.includes('nginx')) found.push(`nginx ${firstVersion(requireProgram('nginx'))}`);
   if (systems.includes('haproxy')) found.push(`HAProxy ${firstVersion(requireProgram('haproxy'))}`);
+  if (systems.includes('caddy')) found.push(`Caddy ${firstVersion(requireProgram('caddy'), 'version')}`);
+  if (newerNode !== null) found.push(`the newer Node ${firstVersion(newerNode)}`);
   return found;
 }
 
@@ -52,8 +54,8 @@ function library(folder: string): string {
   return `${name} ${version}`;
 }
 
-function firstVersion(program: string): string {
-  return /\d+(\.\d+)+/.exec(output('sh', ['-c', `"${program}" -v 2>&1`]) ?? '')?.[0] ?? 'of unknown version';
+function firstVersion(program: string, argument = '-v'): string {
+  return /\d+(\.\d+)+/.exec(output('sh', ['-c', `"${program}" ${argument} 2>&1`]) ?? '')?.[0] ?? 'of unknown version';
 }
 
 function output(command: string, args: readonly string[]): string | null {

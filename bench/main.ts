@@ -18,9 +18,9 @@ function complain(line: string): void {
 }
 
 /** Those that are here; the others are named. */
-function present({ systems, other }: Options): SystemName[] {
-  return systems.filter((system) => {
-    const reason = whyNot(system, other);
+function present(options: Options): SystemName[] {
+  return options.systems.filter((system) => {
+    const reason = whyNot(system, options);
     if (reason !== null && system !== 'other') complain(`left out: ${reason}`);
     return reason === null;
   });

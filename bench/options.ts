@@ -1,8 +1,9 @@
 /** Arguments of the benchmark. */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LOADS, type Load } from './loads.ts';
-import { type OtherBuild, SYSTEMS, type SystemName } from './systems.ts';
+import { type Beside, type OtherBuild, SYSTEMS, type SystemName } from './systems.ts';
 
 export const HELP = `Usage: npm run bench -- [options]
 
@@ -14,17 +15,17 @@ export const HELP = `Usage: npm run bench -- [options]
   --write              write docs/benchmarks.md; a full run does so by itself
   --no-write           never write it
   --other MAIN_JS      measure another build of this program beside this one
+  --newer-node FILE    measure on this binary of Node as well
   --other-env K=V      with this in its environment; may be repeated; alone: of this same build
 `;
 
-export interface Options {
+export interface Options extends Beside {
   readonly loads: readonly Load[];
   readonly systems: readonly SystemName[];
   readonly rounds: number;
   readonly secs: number;
   readonly warm: number;
   readonly writes: boolean;
-  readonly other: OtherBuild | null;
 }
 
 export class OptionError extends Error {}
@@ -45,6 +46,7 @@ export function readOptions(args: readonly string[]): Options | null {
       write: { type: 'boolean', default: false },
       'no-write': { type: 'boolean', default: false },
       other: { type: 'string' },
+      'newer-node': { type: 'string' },
       'other-env': { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -59,6 +61,7 @@ export function readOptions(args: readonly string[]): Options | null {
     secs: readNumber('--secs', values.secs, times.secs),
     warm: times.warm,
     writes: (values.write || !isPartial) && !values['no-write'],
+    newerNode: values['newer-node'] === undefined ? null : readProgram(values['newer-node']),
     other: readOther(values.other, values['other-env']),
   };
 }
@@ -88,6 +91,11 @@ function readNumber(option: string, text: string | undefined, otherwise: number)
   const value = Number(text);
   if (!(value > 0)) throw new OptionError(`${option} ${text}: write a number above 0`);
   return value;
+}
+
+function readProgram(path: string): string {
+  if (!existsSync(path)) throw new OptionError(`--newer-node ${path}: there is no such file`);
+  return resolve(path);
 }
 
 function readOther(main: string | undefined, settings: readonly string[]): OtherBuild | null {

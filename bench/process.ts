@@ -1,7 +1,7 @@
 /** Child processes, their CPU time and their memory, from Linux's /proc. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, closeSync, readFileSync } from 'node:fs';
+import { openSync, closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -25,17 +25,22 @@ export interface Program {
   readonly folder: string;
   /** Core it is pinned to; null: the system chooses. */
   readonly core: number | null;
+  /** The file of a cgroup that limits it. */
+  readonly procs?: string;
 }
 
 /** Runs in its own folder, its output in a file there. */
 export class Running {
   readonly #child: ChildProcess;
   readonly #log: string;
+  /** However it ended. */
+  readonly exited: Promise<unknown>;
 
   constructor(program: Program, name: string) {
     this.#log = `${program.folder}/${name}.log`;
     const log = openSync(this.#log, 'w');
     this.#child = start(program, ['ignore', log, log]);
+    this.exited = once(this.#child, 'exit');
     closeSync(log);
   }
 
@@ -66,29 +71,51 @@ export class Running {
 
   /** Resident memory in bytes. */
   memory(): number {
-    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1];
-    return Number(kilobytes) * 1024;
+    return this.#status('VmRSS');
+  }
+
+  /** Most resident memory since it was last reset, in bytes. */
+  peak(): number {
+    return this.#status('VmHWM');
+  }
+
+  resetPeak(): void {
+    writeFileSync(`/proc/${this.pid}/clear_refs`, '5');
+  }
+
+  get hasExited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, 'exit');
+    if (this.hasExited) return;
     this.#child.kill('SIGTERM');
     const kill = setTimeout(() => this.#child.kill('SIGKILL'), STOP_PATIENCE_MS);
-    await exited;
+    await this.exited;
     clearTimeout(kill);
+  }
+
+  #status(field: string): number {
+    const text = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1];
+    return Number(kilobytes) * 1024;
   }
 }
 
-export function start(program: Program, stdio: ('ignore' | 'pipe' | number)[]): ChildProcess {
-  const { command, args, env = {}, folder, core } = program;
-  const options = { stdio, cwd: folder, env: { ...cleanEnvironment(), ...env } };
-  const child =
-    core === null ? spawn(command, args, options) : spawn('taskset', ['-c', String(core), command, ...args], options);
+export function start(program: Program, stdio: ('ignore' | 'pipe' | 'inherit' | number)[]): ChildProcess {
+  const { env = {}, folder } = program;
+  const [command, ...args] = commandLine(program);
+  const child = spawn(command, args, { stdio, cwd: folder, env: { ...cleanEnvironment(), ...env } });
   running.add(child);
   child.on('exit', () => running.delete(child));
   child.on('error', () => running.delete(child));
   return child;
+}
+
+function commandLine({ command, args, core, procs }: Program): [string, ...string[]] {
+  const limited: [string, ...string[]] =
+    procs === undefined ? [command, ...args] : ['sh', '-c', 'echo $$ > "$0" && exec "$@"', procs, command, ...args];
+  return core === null ? limited : ['taskset', '-c', String(core), ...limited];
 }
 
 /** Seconds that others than this process and its ended children have spent computing since the machine started. */

@@ -1,7 +1,7 @@
 /** Tables in Markdown: for the terminal, and for docs/benchmarks.md. */
 import { count, type Load, METRICS, type Metric } from './loads.ts';
 import type { Results } from './results.ts';
-import { median, pairedRatios, spread } from './statistics.ts';
+import { median, spread } from './statistics.ts';
 import { type SystemName, TITLES } from './systems.ts';
 import { type Judgement, judge, type Target, TARGETS } from './targets.ts';
 
@@ -31,7 +31,7 @@ function cells(values: readonly number[], metric: Metric, withSpread: boolean): 
 function ratioToOurs(load: Load, system: SystemName, results: Results): string {
   if (system === 'ours') return '';
   const [metric] = load.metrics;
-  const ratios = pairedRatios(results.values(load.name, 'ours', metric), results.values(load.name, system, metric));
+  const ratios = results.ratios(load.name, 'ours', { load: load.name, system }, metric);
   if (ratios.length === 0) return '';
   const range = ratios.length === 1 ? '' : ` (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`;
   return `${median(ratios).toFixed(2)}${range}`;

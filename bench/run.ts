@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../test/support/free-port.ts';
-import type { Load, Sample } from './loads.ts';
+import type { Load, Sample, StormLoad } from './loads.ts';
 import type { Cores } from './machine.ts';
+import { limitMemory, type MemoryLimit } from './memory-limit.ts';
 import { type Program, Running, start } from './process.ts';
 import type { Results } from './results.ts';
-import { command, type OtherBuild, type SystemName } from './systems.ts';
+import { measureOnce, measureStorms } from './storm.ts';
+import { type Beside, command, type SystemName } from './systems.ts';
 import type { Tools } from './tools.ts';
 
 /** A program that has just started is looked at after this. */
@@ -24,7 +26,7 @@ const LEFT_MS = 14_000;
 /** Idle connections that are held at a time: the echo server has a descriptor for each. */
 const MOST_IDLE = 16_000;
 
-export interface Plan {
+export interface Plan extends Beside {
   readonly loads: readonly Load[];
   readonly systems: readonly SystemName[];
   readonly rounds: number;
@@ -32,7 +34,6 @@ export interface Plan {
   readonly secs: number;
   readonly warm: number;
   readonly cores: Cores;
-  readonly other: OtherBuild | null;
   readonly folder: string;
 }
 
@@ -67,16 +68,15 @@ export class Runner {
     const echo = new Running(this.#tool(this.#tools.echo, [String(upstream)]), 'echo');
     await echo.listening(upstream);
     const wanted = this.#plan.systems.filter((system) => loads.some((load) => load.systems.includes(system)));
-    // Memory is compared with that of a fresh start.
-    const isFresh = loads.some((load) => load.kind === 'idle');
+    const isFresh = loads.some(startsFresh);
     const stands = new Map<SystemName, Stand>();
     try {
       if (!isFresh) for (const system of wanted) await this.#keep(stands, system, upstream);
       for (let round = 0; round < this.#plan.rounds; round++) {
         for (const load of loads) {
           const systems = turned(wanted, round).filter((system) => load.systems.includes(system));
-          for (const some of portions(systems, atOnce(load))) {
-            await Promise.all(some.map((system) => this.#measure(load, system, stands.get(system), upstream)));
+          for (const some of portions(load.kind === 'storm' ? bracketed(systems) : systems, atOnce(load))) {
+            await Promise.all(some.map((system) => this.#measure(load, system, round, stands.get(system), upstream)));
           }
         }
         this.#report(`${loads.map((load) => load.name).join(', ')}: round ${round + 1} of ${this.#plan.rounds}`);
@@ -96,33 +96,44 @@ export class Runner {
   }
 
   /** A run that fails costs only its own figure. */
-  async #measure(load: Load, system: SystemName, kept: Stand | undefined, upstream: number): Promise<void> {
-    if (kept === undefined && load.kind !== 'idle') return;
+  async #measure(
+    load: Load,
+    system: SystemName,
+    round: number,
+    kept: Stand | undefined,
+    upstream: number,
+  ): Promise<void> {
+    if (kept === undefined && !startsFresh(load)) return;
     let stand = kept;
+    let limit: MemoryLimit | null = null;
     try {
-      stand ??= await this.#start(system, upstream);
-      this.#results.add(load.name, system, await this.#sample(load, stand));
+      if (load.kind === 'storm' && load.memory !== null) limit = limitMemory(load.memory);
+      stand ??= await this.#start(system, upstream, limit);
+      this.#results.add(load.name, system, round, await this.#sample(load, stand));
     } catch (error) {
       this.#results.failures.push(`${load.name} with ${system}: ${(error as Error).message}`);
     } finally {
       if (kept === undefined) await stand?.proxy?.stop();
+      limit?.remove();
     }
   }
 
-  async #start(system: SystemName, upstream: number): Promise<Stand> {
+  async #start(system: SystemName, upstream: number, limit: MemoryLimit | null = null): Promise<Stand> {
     const port = await freePort();
     const folder = `${this.#plan.folder}/${system}`;
     mkdirSync(folder, { recursive: true });
     const place = { port, upstream, admin: await freePort(), folder };
-    const program = command(system, place, this.#tools.peers, this.#plan.other);
+    const program = command(system, place, this.#tools.peers, this.#plan);
     if (program === null) return { system, port: upstream, proxy: null };
-    const proxy = new Running({ ...program, core: this.#plan.cores.proxy }, system);
+    const limited = limit === null ? {} : { procs: limit.procs };
+    const proxy = new Running({ ...program, ...limited, core: this.#plan.cores.proxy }, system);
     await proxy.listening(port);
     return { system, port, proxy };
   }
 
   async #sample(load: Load, stand: Stand): Promise<Sample> {
     if (load.kind === 'idle') return this.#hold(load, stand);
+    if (load.kind === 'storm') return this.#storm(load, stand);
     const { proxy } = stand;
     let [before, from] = [0, 0];
     // Called again when measuring starts: what opening and warming up cost is left out then.
@@ -140,7 +151,7 @@ export class Runner {
     };
   }
 
-  async #runTool(load: Exclude<Load, { kind: 'idle' }>, port: number, look: () => void): Promise<Sample> {
+  async #runTool(load: Exclude<Load, { kind: 'idle' | 'storm' }>, port: number, look: () => void): Promise<Sample> {
     const { websocket, http } = this.#tools;
     const times = [`secs=${this.#plan.secs}`, `warm=${this.#plan.warm}`];
     const conns = `conns=${load.conns}`;
@@ -176,6 +187,14 @@ export class Runner {
     const [code] = (await once(child, 'close')) as [number | null];
     if (code !== 0) throw new Error(`the generator ended with ${code}: ${complaint}${output}`);
     return JSON.parse(output.trim().split('\n').at(-1) ?? '') as Record<string, number>;
+  }
+
+  #storm(load: StormLoad, { port, proxy }: Stand): Promise<Sample> {
+    if (proxy === null) return Promise.resolve({});
+    const step = load.step === null ? [] : [`step=${load.step}`];
+    const tool = this.#tool(this.#tools.storm, [String(port), `conns=${load.conns}`, ...step]);
+    const isOnce = load.step !== null || load.memory !== null;
+    return isOnce ? measureOnce(tool, proxy, load) : measureStorms(tool, proxy, load);
   }
 
   /** Connections are opened, left alone, and given up. */
@@ -225,6 +244,17 @@ function atOnce(load: Load): number {
 function portions<T>(values: readonly T[], size: number): T[][] {
   const count = Math.ceil(values.length / size);
   return Array.from({ length: count }, (_, index) => values.slice(index * size, (index + 1) * size));
+}
+
+/** Memory is compared with that of a fresh start. */
+function startsFresh({ kind }: Load): boolean {
+  return kind === 'idle' || kind === 'storm';
+}
+
+/** This program comes first and last, so that what changes during the round does not look like a difference. */
+function bracketed(systems: readonly SystemName[]): SystemName[] {
+  if (!systems.includes('ours') || systems.length === 1) return [...systems];
+  return ['ours', ...systems.filter((system) => system !== 'ours'), 'ours'];
 }
 
 /** No system is always the first. */

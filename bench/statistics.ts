@@ -14,8 +14,3 @@ export function spread(values: readonly number[]): number {
   const middle = median(values);
   return middle === 0 ? 0 : (Math.max(...values) - Math.min(...values)) / middle;
 }
-
-/** Ratios of what was measured in the same round: what slows a whole round down does not reach them. */
-export function pairedRatios(values: readonly number[], others: readonly number[]): number[] {
-  return values.slice(0, others.length).map((value, round) => value / (others[round] as number));
-}

@@ -1,6 +1,6 @@
 /** What is measured side by side: how each of them is started between a port and the echo server's. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { missingPrograms, requireProgram } from '../test/support/requirements.ts';
@@ -11,13 +11,17 @@ export const SYSTEMS = [
   'ours',
   'ours-pinging',
   'other',
+  'image',
+  'image-newer',
   'read-write',
   'net-pipe',
+  'net-pipe-newer',
   'http-proxy',
   'http-library',
   'ws-relay',
   'nginx',
   'haproxy',
+  'caddy',
 ] as const;
 export type SystemName = (typeof SYSTEMS)[number];
 
@@ -26,13 +30,17 @@ export const TITLES: Readonly<Record<SystemName, string>> = {
   ours: 'ws-keepalive-proxy',
   'ours-pinging': 'ws-keepalive-proxy, Pings every 100 ms',
   other: 'ws-keepalive-proxy, the other build',
+  image: 'ws-keepalive-proxy, as the image starts it',
+  'image-newer': '… on the newer Node',
   'read-write': 'reads and writes in Node, nothing else',
   'net-pipe': 'two piped sockets in Node',
+  'net-pipe-newer': 'two piped sockets in the newer Node',
   'http-proxy': 'http-proxy 1.18.1',
   'http-library': 'http-proxy-3, bare',
   'ws-relay': 'message relay with ws',
   nginx: 'nginx, default buffers',
   haproxy: 'HAProxy, one thread',
+  caddy: 'Caddy, one thread',
 };
 
 /** Where a system stands. */
@@ -51,14 +59,22 @@ export interface OtherBuild {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** What can be measured beside this build on this Node. */
+export interface Beside {
+  readonly other: OtherBuild | null;
+  /** The binary of a newer Node. */
+  readonly newerNode: string | null;
+}
+
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const PINGING = { WSKP_KEEPALIVE_PING_INTERVAL: '100ms', WSKP_KEEPALIVE_MODE: 'always' };
 /** Descriptors that nginx may use; two for each connection. */
 const NGINX_CONNECTIONS = 19_000;
 
 /** Why it cannot be measured here, or null. */
-export function whyNot(name: SystemName, other: OtherBuild | null): string | null {
+export function whyNot(name: SystemName, { other, newerNode }: Beside): string | null {
   if (name === 'other') return other === null ? 'no other build given' : null;
+  if (name.endsWith('-newer')) return newerNode === null ? `${name} needs --newer-node` : null;
   const isMissing = missingPrograms().some((program) => program === name);
   return isMissing ? `${name} is not installed` : null;
 }
@@ -68,13 +84,19 @@ export function command(
   name: SystemName,
   place: Place,
   peers: string,
-  other: OtherBuild | null,
+  { other, newerNode }: Beside,
 ): Omit<Program, 'core'> | null {
   switch (name) {
     case 'direct':
       return null;
     case 'ours':
       return build(MAIN, place, {});
+    case 'image':
+      return asInTheImage(build(MAIN, place, {}));
+    case 'image-newer':
+      return on(newerNode, asInTheImage(build(MAIN, place, {})));
+    case 'net-pipe-newer':
+      return on(newerNode, peer('net-pipe', place, peers));
     case 'ours-pinging':
       return build(MAIN, place, PINGING);
     case 'other':
@@ -84,12 +106,37 @@ export function command(
     case 'http-proxy':
     case 'http-library':
     case 'ws-relay':
-      return node([`${peers}/${name}.js`, String(place.port), String(place.upstream)], place, {});
+      return peer(name, place, peers);
     case 'nginx':
       return nginx(place);
     case 'haproxy':
       return haproxy(place);
+    case 'caddy':
+      return caddy(place);
   }
+}
+
+function peer(name: string, place: Place, peers: string): Omit<Program, 'core'> {
+  return node([`${peers}/${name}.js`, String(place.port), String(place.upstream)], place, {});
+}
+
+function on(binary: string | null, program: Omit<Program, 'core'>): Omit<Program, 'core'> {
+  return { ...program, command: binary ?? program.command };
+}
+
+/** With the flags of Node and the settings of the C library that the Dockerfile has. */
+function asInTheImage(program: Omit<Program, 'core'>): Omit<Program, 'core'> {
+  const text = readFileSync(`${ROOT}/Dockerfile`, 'utf8');
+  const start = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(text)?.[1] ?? '[]') as string[];
+  const settings = [...text.matchAll(/\b(MALLOC_\w+)=(\S+)/g)].map(([, name, value]) => [
+    name as string,
+    value as string,
+  ]);
+  return {
+    ...program,
+    args: [...start.filter((argument) => argument.startsWith('--')), ...program.args],
+    env: { ...program.env, ...Object.fromEntries(settings) },
+  };
 }
 
 function node(
@@ -168,6 +215,23 @@ backend echo
 `;
   writeFileSync(config, text);
   return { command: requireProgram('haproxy'), args: ['-db', '-f', config], folder };
+}
+
+function caddy({ port, upstream, folder }: Place): Omit<Program, 'core'> {
+  const config = `${folder}/Caddyfile`;
+  const text = `
+{
+  admin off
+  auto_https off
+}
+http://127.0.0.1:${port} {
+  bind 127.0.0.1
+  reverse_proxy 127.0.0.1:${upstream}
+}
+`;
+  writeFileSync(config, text);
+  const args = ['run', '--config', config, '--adapter', 'caddyfile'];
+  return { command: requireProgram('caddy'), args, folder, env: { GOMAXPROCS: '1', HOME: folder } };
 }
 
 export const ROOT = dirname(dirname(MAIN));

@@ -1,7 +1,7 @@
 /** What the figures have to reach, as data, and the judgement on them. */
 import type { Metric } from './loads.ts';
 import type { Results } from './results.ts';
-import { median, pairedRatios } from './statistics.ts';
+import { median } from './statistics.ts';
 import type { SystemName } from './systems.ts';
 
 export interface Target {
@@ -35,6 +35,15 @@ function flatMemory(load: string): Target {
   return { ...ours, load, metric: 'bytes', by: { load: 'E1000', system: 'ours' }, most: 1.1 };
 }
 
+function stormMemory(system: SystemName): Target[] {
+  return [
+    { load: 'S', metric: 'peak_bytes', system, most: 16 * 1024 },
+    { load: 'S', metric: 'bytes', system, most: 7.5 * 1024 },
+    { load: 'S100', metric: 'peak_bytes', system, most: 12 * 1024 },
+    { load: 'S128', metric: 'survivors', system, least: 3000 },
+  ];
+}
+
 export const TARGETS: readonly Target[] = [
   { ...ours, load: 'A', metric: 'p50_us', by: { system: 'haproxy' }, most: 1.4 },
   { ...ours, load: 'A', metric: 'rate', by: { system: 'haproxy' }, least: 0.75 },
@@ -53,6 +62,10 @@ export const TARGETS: readonly Target[] = [
   { ...ours, load: 'E9000', metric: 'memory_left', most: 1.15 },
   flatMemory('E'),
   flatMemory('E9000'),
+  { ...ours, load: 'S', metric: 'in_us', by: { system: 'net-pipe' }, most: 1.9 },
+  { ...ours, load: 'S', metric: 'back_s', by: { system: 'http-proxy' }, most: 0.8 },
+  ...stormMemory('image'),
+  ...stormMemory('image-newer'),
   { ...ours, load: 'H', metric: 'rate', by: { system: 'http-library' }, least: 1 },
   { ...ours, load: 'H', metric: 'p99_us', by: { system: 'http-library' }, most: 1 },
   { ...ours, load: 'I', metric: 'mb_per_s', by: { system: 'http-library' }, least: 1 },
@@ -72,8 +85,9 @@ export function judge(target: Target, results: Results): Judgement {
 }
 
 function measured({ load, metric, system, by }: Target, results: Results): number | null {
-  const values = results.values(load, system, metric);
-  if (by === undefined) return values.length === 0 ? null : median(values);
-  const ratios = pairedRatios(values, results.values(by.load ?? load, by.system, metric));
-  return ratios.length === 0 ? null : median(ratios);
+  const values =
+    by === undefined
+      ? results.values(load, system, metric)
+      : results.ratios(load, system, { load: by.load ?? load, system: by.system }, metric);
+  return values.length === 0 ? null : median(values);
 }

@@ -11,14 +11,21 @@ export interface Tools {
   readonly echo: string;
   readonly websocket: string;
   readonly http: string;
+  readonly storm: string;
   /** Where the compiled peers are. */
   readonly peers: string;
 }
 
 /** @throws Error that says what to install */
 export function compileTools(folder: string): Tools {
-  const [echo, websocket, http] = ['echo', 'websocket', 'http'].map((name) => compileC(name, folder));
-  return { echo: echo as string, websocket: websocket as string, http: http as string, peers: compilePeers() };
+  const compile = (name: string): string => compileC(name, folder);
+  return {
+    echo: compile('echo'),
+    websocket: compile('websocket'),
+    http: compile('http'),
+    storm: compile('storm'),
+    peers: compilePeers(),
+  };
 }
 
 function compileC(name: string, folder: string): string {

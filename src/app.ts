@@ -1,41 +1,57 @@
 /** Where the parts are put together. */
 import { readFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { reloadedSettings } from './config/reload.ts';
 import type { AdaptiveInterval } from './core/adaptive.ts';
-import { Pieces } from './core/pieces.ts';
-import type { RelayLimits } from './core/relay.ts';
-import { redactTarget } from './core/redact.ts';
-import type { ConnectionInfo, ConnectionTotals, Log, Observer, TrafficObserver } from './core/report.ts';
-import { originForm, selectRoute } from './core/route.ts';
-import type { Address, KeepaliveSettings, Settings } from './core/settings.ts';
-import { Admission } from './io/admission.ts';
-import { type Clock, systemClock } from './io/clock.ts';
-import type { Connection, ConnectionDeps } from './io/connection.ts';
-import { clientsWithin, descriptorLimit, effectiveLimits, warnOfBudget } from './io/descriptors.ts';
-import { spreadOver } from './io/drain.ts';
-import { renderRawResponse } from './io/error-page.ts';
-import { compileTrust, forwardHeaders, peerAddress, resolveClient, type Trust } from './io/forwarded.ts';
-import { ForwarderSlot } from './io/forwarder-slot.ts';
-import { hasTooManyHeaders } from './io/header-list.ts';
-import { answerError, type HttpForwarderOptions } from './io/http-forward.ts';
-import { Listeners } from './io/listeners.ts';
-import { openTunnel } from './io/open-tunnel.ts';
-import { isProbeTarget, ProbeEndpoint } from './io/probe.ts';
-import { createRandom } from './io/random.ts';
-import { Registry } from './io/registry.ts';
-import { Scheduler } from './io/scheduler.ts';
-import { isStrippedUpgrade, refuseStrippedUpgrade } from './io/stripped-upgrade.ts';
-import type { HeadLimits } from './io/server.ts';
-import { Turn } from './io/turn.ts';
-import { createUpgradeHandler, type TunnelParts } from './io/upgrade.ts';
+import { NO_HEALTH, type UpstreamHealth } from './core/failover.ts';
+import { ChunkList, type DirectionLimits } from './core/direction.ts';
+import { redactTarget } from './http/redact.ts';
+import type { ConnectionInfo, Log, Observer, TrafficObserver } from './core/events.ts';
+import { identify } from './http/request-identity.ts';
+import type { Address, KeepaliveSettings, Route, Settings } from './core/settings.ts';
+import { Admission } from './tunnel/admission.ts';
+import { AgeLimit } from './tunnel/age-limit.ts';
+import { DialQueues } from './runtime/dial-queue.ts';
+import { type Clock, systemClock } from './runtime/clock.ts';
+import { type Connection, type ConnectionDeps, openTunnel, type TunnelParts } from './tunnel/connection.ts';
+import {
+  type Budget,
+  budgetHere,
+  clientsWithin,
+  effectiveLimits,
+  handshakesWithin,
+  requestLimits,
+  warnOfBudget,
+} from './server/descriptors.ts';
+import { spreadOver } from './server/drain.ts';
+import { renderRawResponse } from './http/error-page.ts';
+import {
+  compileTrust,
+  forwardHeaders,
+  isTrustedPeer,
+  peerAddress,
+  resolveClient,
+  type Trust,
+} from './http/client-address.ts';
+import { ReloadableForwarder } from './forward/reloadable-forwarder.ts';
+import type { HttpForwarderOptions } from './forward/forwarder.ts';
+import { PlainRequests } from './forward/plain-requests.ts';
+import { Listeners } from './server/listeners.ts';
+import type { ProxyHeadOptions } from './server/proxied-connections.ts';
+import { isProbeTarget, ProbeEndpoint } from './tunnel/probe.ts';
+import { createRandom } from './runtime/random.ts';
+import { OpenConnections } from './tunnel/open-connections.ts';
+import { Scheduler } from './tunnel/scheduler.ts';
+import { reportRefusedInput } from './server/refused-input.ts';
+import type { HeadLimits } from './server/server.ts';
+import { ReadBatch } from './tunnel/read-batch.ts';
+import { createUpgradeHandler } from './tunnel/upgrade.ts';
 
-/** Close code and reason of a proxy that stops (RFC 6455 section 7.4.1, as registered later: service restart). */
-const STOP_CODE = 1012;
+/** Reason of the Close with which a proxy stops, where `drain_code` asks for one. */
 const STOP_REASON = 'proxy is stopping';
-/** Shares of `timeouts.drain`: Closes go out over the first; the rest is for the answers; what is left then is cut. */
+/** Shares of `timeouts.drain`: connections end over the first; the rest is for the answers; what is left then is cut. */
 const CLOSING_SHARE = 0.75;
 const CUT_SHARE = 0.95;
 
@@ -48,53 +64,72 @@ export interface AppOptions {
   readonly descriptors?: number;
   /** What is learned about idle limits on the way. Without it, every interval is the configured one. */
   readonly adaptive?: Pick<AdaptiveInterval, 'intervalFor'>;
+  /** What is remembered of upstreams. Without it, every request begins with the first of its route. */
+  readonly health?: UpstreamHealth;
 }
 
 /** A proxy that can be started and stopped. */
 export class App {
-  readonly registry = new Registry();
-  readonly admission = new Admission(() => effectiveLimits(this.#settings.limits, this.#descriptors));
+  readonly connections = new OpenConnections<Connection>();
+  readonly admission = new Admission(() => effectiveLimits(this.#settings.limits, this.#budget));
 
   readonly #log: Log;
   readonly #observer: Observer & TrafficObserver;
   readonly #clock: Clock;
   readonly #adaptive: Pick<AdaptiveInterval, 'intervalFor'> | undefined;
+  readonly #health: UpstreamHealth;
   readonly #deps: ConnectionDeps;
   readonly #probe: ProbeEndpoint;
-  readonly #descriptors: number;
+  readonly #budget: Budget;
   readonly #listeners: Listeners;
-  readonly #forwarder: ForwarderSlot;
+  readonly #forwarder: ReloadableForwarder;
+  readonly #plain: PlainRequests;
   #settings: Settings;
-  #limits: TunnelLimits;
+  /** By route. */
+  #limits: ReadonlyMap<string, TunnelLimits>;
   #trust: Trust;
   #isDraining = false;
+  /** Opened while stopping, by handshakes that another instance can no longer take. */
+  readonly #late: Connection[] = [];
+  readonly #ages: AgeLimit;
 
   constructor(options: AppOptions) {
     this.#log = options.log;
     this.#observer = options.observer;
     this.#clock = options.clock ?? systemClock;
     this.#adaptive = options.adaptive;
+    this.#health = options.health ?? NO_HEALTH;
     this.#settings = withCertificates(options.settings);
-    this.#limits = tunnelLimits(this.#settings);
+    this.#limits = limitsByRoute(this.#settings);
     this.#deps = {
       clock: this.#clock,
-      scheduler: new Scheduler(this.#clock),
+      scheduler: new Scheduler(this.#clock, (ms) => this.#observer.stoodStill(ms)),
       // Sockets go by the loop, whatever the clock.
-      turn: new Turn(systemClock),
-      registry: this.registry,
+      batch: new ReadBatch(systemClock),
+      openConnections: this.connections,
       observer: this.#observer,
       log: this.#log,
       random: createRandom(),
-      toClient: new Pieces(),
-      toUpstream: new Pieces(),
-      buffer: () => this.#settings.limits.buffer,
+      toClient: new ChunkList(),
+      toUpstream: new ChunkList(),
+      buffer: (route) => this.#limits.get(route)?.buffer ?? this.#settings.limits.buffer,
     };
     this.#trust = compileTrust(this.#settings.trustedProxies);
-    this.#forwarder = new ForwarderSlot(this.#forwarderOptions());
-    this.#descriptors = options.descriptors ?? descriptorLimit();
+    this.#forwarder = new ReloadableForwarder(this.#forwarderOptions());
+    this.#budget = {
+      ...budgetHere(),
+      ...(options.descriptors === undefined ? {} : { descriptors: options.descriptors }),
+    };
+    this.#plain = this.#createPlainRequests();
     this.#listeners = this.#createListeners();
-    this.registry.onRemoved = ({ info }) => this.admission.leave(info.client);
-    warnOfBudget(this.#settings.limits, this.#descriptors, this.#log);
+    this.#ages = new AgeLimit({
+      clock: this.#clock,
+      connections: this.connections,
+      ageOf: (route) => this.#settings.routes.find(({ name }) => name === route)?.limits.age ?? Infinity,
+    });
+    this.#limitAges();
+    this.connections.onRemoved = ({ info }) => this.admission.leave(info.client, info.route);
+    warnOfBudget(this.#settings.limits, this.#budget, this.#log);
     this.#probe = new ProbeEndpoint({
       clock: this.#clock,
       resolveClient: (req) => resolveClient(peerAddress(req.socket), req.rawHeaders, this.#trust),
@@ -116,27 +151,38 @@ export class App {
     }
   }
 
+  /** Another instance may accept from the same socket: who got through to this one just before it stopped is served by it. */
+  get #sharesListener(): boolean {
+    return this.#settings.listen.some(({ kind }) => kind === 'fd');
+  }
+
   /** True from the moment the program was told to stop. */
   get isDraining(): boolean {
     return this.#isDraining;
   }
 
   /**
-   * Stops in order: no new connections, Closes for the open ones spread over most of `timeouts.drain`, and what is left
+   * Stops in order: no new connections, an end for the open ones spread over most of `timeouts.drain`, and what is left
    * shortly before its end is cut.
    */
   async close(): Promise<void> {
     this.#isDraining = true;
-    const { drain } = this.#settings.timeouts;
-    this.admission.close();
-    const closed = this.#listeners.close();
+    this.#ages.stop();
+    const { drain, handshake } = this.#settings.timeouts;
+    const shares = this.#sharesListener;
+    if (!shares) this.admission.close();
+    // Nobody can tell these clients from those of the next instance: they get as much time as ever.
+    const closed = this.#listeners.close(shares ? handshake : undefined);
     this.#probe.close();
-    const stopClosing = spreadOver([...this.registry], drain * CLOSING_SHARE, this.#clock, drainConnection);
+    const drainOne = (connection: Connection): void => this.#drain(connection);
+    const stopClosing = spreadOver([...this.connections], drain * CLOSING_SHARE, this.#clock, drainOne);
+    const stopLate = this.#clock.after(drain * CLOSING_SHARE, () => this.#late.forEach(drainOne));
     const stopCut = this.#clock.after(drain * CUT_SHARE, () => this.#cut());
     // Handshakes under way may still open tunnels, until the last of their sockets is gone.
     await closed;
-    await this.registry.empty();
+    await this.connections.empty();
     stopClosing();
+    stopLate();
     stopCut();
     this.#forwarder.close();
   }
@@ -153,26 +199,22 @@ export class App {
       this.#trust = compileTrust(settings.trustedProxies);
     }
     this.#settings = settings;
-    this.#limits = tunnelLimits(settings);
+    this.#limits = limitsByRoute(settings);
     this.#forwarder.apply(this.#forwarderOptions());
     this.#listeners.apply(headLimits(settings));
     this.applyIntervals();
-    warnOfBudget(settings.limits, this.#descriptors, this.#log);
+    this.#limitAges();
+    warnOfBudget(settings.limits, this.#budget, this.#log);
     return fixed;
   }
 
-  /** What open connections have moved so far, for metrics. */
-  *openConnections(): Iterable<ConnectionTotals & { readonly route: string }> {
-    for (const connection of this.registry) yield { route: connection.info.route, ...connection.totals() };
+  #limitAges(): void {
+    this.#ages.apply(this.#settings.routes.some(({ limits }) => limits.age !== Infinity));
   }
 
-  /** The ping intervals in force, in ms: those of the routes, and of connections that differ. */
-  *pingIntervals(): Iterable<{ readonly route: string; readonly intervalMs: number }> {
-    for (const { name, keepalive } of this.#settings.routes)
-      yield { route: name, intervalMs: keepalive.client.interval };
-    for (const { info, tunnel } of this.registry) {
-      yield { route: info.route, intervalMs: tunnel.client.keepalive.settings.interval };
-    }
+  /** WebSockets that are let in at once; `Infinity`: no limit. */
+  get connectionsLimit(): number {
+    return effectiveLimits(this.#settings.limits, this.#budget).connections;
   }
 
   get settings(): Settings {
@@ -182,7 +224,7 @@ export class App {
   /** Gives open connections the intervals that follow from what is known by now. */
   applyIntervals(): void {
     const routes = new Map(this.#settings.routes.map((route) => [route.name, route.keepalive]));
-    this.registry.configure((info) => {
+    this.connections.configure((info) => {
       const keepalive = routes.get(info.route);
       return keepalive && this.#adapted(keepalive, info);
     });
@@ -197,27 +239,44 @@ export class App {
   }
 
   #cut(): void {
-    if (this.registry.size > 0) this.#log.warn({ connections: this.registry.size }, 'time is over, the rest is cut');
-    for (const connection of this.registry) connection.destroy();
+    if (this.connections.size > 0)
+      this.#log.warn({ connections: this.connections.size }, 'time is over, the rest is cut');
+    for (const connection of this.connections) connection.destroy();
     this.#probe.destroy();
     this.admission.cut();
     this.#listeners.cut();
   }
 
   #forwarderOptions(): HttpForwarderOptions {
-    const { timeouts, upstreamTls } = this.#settings;
-    const [trusted, connectTimeoutMs] = [this.#trust, timeouts.connect];
-    return { trusted, connectTimeoutMs, upstreamTls, observer: this.#observer, log: this.#log };
+    const { routes, upstreamTls } = this.#settings;
+    const options = { trusted: this.#trust, routes, upstreamTls, health: this.#health };
+    return { ...options, observer: this.#observer, log: this.#log };
+  }
+
+  #createPlainRequests(): PlainRequests {
+    return new PlainRequests({
+      settings: () => this.#settings,
+      limits: () => requestLimits(this.#settings.limits, this.#budget.descriptors),
+      isProbe: (req) => this.#isProbe(req),
+      resolveClient: (req) => resolveClient(peerAddress(req.socket), req.rawHeaders, this.#trust),
+      identify: (req) => identify(req.rawHeaders, isTrustedPeer(peerAddress(req.socket), this.#trust)),
+      redact: (target) => redactTarget(target, this.#settings.log.query),
+      forwarder: this.#forwarder,
+      observer: this.#observer,
+      log: this.#log,
+      clock: this.#clock,
+    });
   }
 
   #createListeners(): Listeners {
     const tunnelOnUpgrade = this.#createUpgradeHandler();
     return new Listeners({
       ...headLimits(this.#settings),
-      maxClients: clientsWithin(this.#descriptors),
+      maxClients: clientsWithin(this.#budget.descriptors),
+      ...(this.#settings.proxyProtocol ? { proxyHeads: this.#proxyHeads() } : {}),
       clock: this.#clock,
       log: this.#log,
-      onRequest: (req, res) => this.#onRequest(req, res),
+      onRequest: (req, res) => this.#plain.handle(req, res),
       onUpgrade: (req, socket, head) => {
         if (this.#isProbe(req)) this.#probe.handle(req, socket, head);
         else {
@@ -226,23 +285,34 @@ export class App {
           tunnelOnUpgrade(req, socket, head);
         }
       },
-      onRefused: (status, code) => {
-        this.#observer.httpRequest('none', status);
-        this.#log.debug({ status, code }, 'request refused');
-      },
+      onRefused: reportRefusedInput(this.#observer, this.#log, this.#clock),
     });
+  }
+
+  #proxyHeads(): ProxyHeadOptions {
+    return {
+      trusted: () => this.#trust,
+      timeoutMs: () => this.#settings.timeouts.handshake,
+      onRefused: (peer, detail) => {
+        const client = peer === '' ? 'unix' : peer;
+        this.#observer.upgradeFailed({ reason: 'bad_request', route: 'none', client, path: '', status: 0, detail });
+      },
+    };
   }
 
   #createUpgradeHandler(): ReturnType<typeof createUpgradeHandler> {
     return createUpgradeHandler({
-      turn: this.#deps.turn,
+      batch: this.#deps.batch,
+      dials: new DialQueues(() => handshakesWithin(this.#settings.limits)),
+      health: this.#health,
       settings: () => this.#settings,
       forwardHeaders: (headers, peer) => forwardHeaders(headers, peer, this.#trust),
       resolveClient: (peer, headers) => resolveClient(peer, headers, this.#trust),
+      identify: (peer, headers) => identify(headers, isTrustedPeer(peer, this.#trust)),
       redact: (target) => redactTarget(target, this.#settings.log.query),
-      admit: (client, socket) => this.admission.enter(client, socket),
+      admit: (client, socket, route) => this.admission.enter(client, socket, route),
       renderError: renderRawResponse,
-      openTunnel: (parts) => this.#openTunnel(parts),
+      openTunnel: (parts, route, isExtended) => this.#openTunnel(parts, route, isExtended),
       observer: this.#observer,
     });
   }
@@ -252,35 +322,22 @@ export class App {
     return this.#settings.probe && isProbeTarget(req.url ?? '');
   }
 
-  #onRequest(req: IncomingMessage, res: ServerResponse): void {
-    if (this.#isProbe(req)) {
-      res.once('close', () => this.#observer.httpRequest('none', 426));
-      if (isStrippedUpgrade(req)) refuseStrippedUpgrade(req, res, 'none', this.#log);
-      else answerError(res, 426, req.headers.accept);
-      return;
-    }
-    if (hasTooManyHeaders(req.rawHeaders)) return this.#refuse(req, res, 431);
-    const target = originForm(req.url ?? '', req.method);
-    // What is no request for an origin server is refused by whoever forwards it.
-    const route = selectRoute(this.#settings.routes, req.headers.host, target ?? '/');
-    if (route === null) return this.#refuse(req, res, 404);
-    this.#forwarder.handle(req, res, route.upstream, route.name);
-  }
-
-  #refuse(req: IncomingMessage, res: ServerResponse, status: 404 | 431): void {
-    this.#log.debug({ status }, 'request refused');
-    res.once('close', () => this.#observer.httpRequest('none', status));
-    answerError(res, status, req.headers.accept);
-  }
-
-  #openTunnel(parts: TunnelParts): void {
-    this.admission.handOver(parts.socket);
+  #openTunnel(parts: TunnelParts, route: Route, isExtended: boolean): void {
+    this.admission.handOver(parts.client);
+    // A route that a reload has taken away meanwhile is not in the map.
+    const limits = this.#limits.get(route.name) ?? tunnelLimits(route);
     const connection = openTunnel(this.#deps, parts, {
-      keepalive: this.#adapted(parts.route.keepalive, parts.info),
-      stall: this.#settings.timeouts.stall,
-      limits: parts.extensions ? this.#limits.extended : this.#limits.plain,
+      keepalive: this.#adapted(route.keepalive, parts.info),
+      stall: route.timeouts.stall,
+      limits: isExtended ? limits.extended : limits.plain,
     });
-    if (this.#isDraining) drainConnection(connection);
+    if (!this.#isDraining) return;
+    if (this.#sharesListener) this.#late.push(connection);
+    else this.#drain(connection);
+  }
+
+  #drain(connection: Connection): void {
+    connection.drain(this.#settings.drainCode, STOP_REASON);
   }
 }
 
@@ -295,18 +352,19 @@ function headLimits({ limits, timeouts }: Settings): HeadLimits {
   return { headerBytes: limits.headerBytes, headTimeoutMs: timeouts.handshake };
 }
 
-/** Shared by all tunnels. */
+/** Shared by all tunnels of a route. */
 interface TunnelLimits {
-  readonly plain: RelayLimits;
+  readonly buffer: number;
+  readonly plain: DirectionLimits;
   /** Where an extension was negotiated. */
-  readonly extended: RelayLimits;
+  readonly extended: DirectionLimits;
 }
 
-function tunnelLimits({ limits }: Settings): TunnelLimits {
+function limitsByRoute({ routes }: Settings): ReadonlyMap<string, TunnelLimits> {
+  return new Map(routes.map((route) => [route.name, tunnelLimits(route)]));
+}
+
+function tunnelLimits({ limits }: Pick<Route, 'limits'>): TunnelLimits {
   const plain = { maxPayload: limits.frame, controlRate: limits.controlFramesPerSecond, extensions: false };
-  return { plain, extended: { ...plain, extensions: true } };
-}
-
-function drainConnection(connection: Connection): void {
-  connection.drain(STOP_CODE, STOP_REASON);
+  return { buffer: limits.buffer, plain, extended: { ...plain, extensions: true } };
 }

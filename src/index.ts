@@ -1,22 +1,21 @@
 /** What a program that brings the proxy along imports. */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { z } from 'zod';
 import { App } from './app.ts';
 import { ConfigError } from './config/errors.ts';
 import { type Loaded, loadSettings } from './config/load.ts';
-import type { schema } from './config/schema.ts';
-import type { Log } from './core/report.ts';
+import type { ConfigInput } from './config/keys.ts';
+import type { Log } from './core/events.ts';
 import type { Address } from './core/settings.ts';
-import { createLogger } from './observe/logger.ts';
-import { Operations } from './operations.ts';
+import { createLogger } from './observe/log/logger.ts';
+import { Operations } from './admin/operations.ts';
 import { type Build, readBuild } from './version.ts';
 
 export { ConfigError };
 export type { Address, Build, Log };
 
 /** What a configuration file says, key by key: `{ upstream: 'http://neko:8080', keepalive: { ping_interval: '5s' } }`. */
-export type Config = z.input<typeof schema>;
+export type Config = ConfigInput;
 
 export interface CreateAppOptions {
   /** The whole configuration: neither files nor the environment are looked at. */
@@ -58,7 +57,8 @@ export function createApp({ config, log: given }: CreateAppOptions): Proxy {
   const warn = (texts: readonly string[]): void => texts.forEach((text) => log.warn({}, text));
   warn(warnings);
   const operations = new Operations({ settings, log, build });
-  const app = new App({ settings, log, observer: operations.observer, adaptive: operations.adaptive });
+  const { observer, adaptive, health } = operations;
+  const app = new App({ settings, log, observer, adaptive, health });
   operations.attach(app);
 
   async function close(): Promise<void> {
@@ -78,10 +78,16 @@ export function createApp({ config, log: given }: CreateAppOptions): Proxy {
       }
     },
     reload(next) {
-      const loaded = load(next);
-      const fixed = app.reload(loaded.settings);
-      warn(loaded.warnings);
-      return fixed;
+      try {
+        const loaded = load(next);
+        const fixed = app.reload(loaded.settings);
+        operations.reloaded(true);
+        warn(loaded.warnings);
+        return fixed;
+      } catch (error) {
+        operations.reloaded(false);
+        throw error;
+      }
     },
   };
 }

@@ -1,11 +1,12 @@
 /** What the schema cannot say: the input as one tree, where its parts come from, and checks across keys. */
 import { z } from 'zod';
-import type { ConfigDocument } from './document.ts';
+import { type ConfigDocument, missingSpace } from './document.ts';
 import { defaultRouteName } from './effective.ts';
 import type { Problem } from './errors.ts';
 import { didYouMean, nearest } from './nearest.ts';
 import type { Override } from './overrides.ts';
-import { type Config, type KeyPath, keysAt, schemaAt, valuePaths } from './schema.ts';
+import type { Config } from './keys.ts';
+import { infoAt, isKeyName, type KeyPath, keysAt, schemaAt, valuePaths } from './schema.ts';
 import { failureReason, type ReadFile } from './source.ts';
 
 /** File, environment and flags laid over one another. */
@@ -67,17 +68,22 @@ export function describeIssue(issue: z.core.$ZodIssue, input: Input): Problem[] 
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ ...input.locate(path, key), message: unknownKey(path, key) }));
   }
-  return [{ ...input.locate(path), message: issue.code === 'invalid_type' ? wrongShape(path) : issue.message }];
+  return [{ ...input.locate(path), message: issue.code === 'invalid_type' ? wrongShape(path, input) : issue.message }];
 }
 
 function unknownKey(path: KeyPath, key: string): string {
+  const [first, , ...inRoute] = path;
+  if (first === 'routes' && infoAt([...inRoute, key]) !== undefined)
+    return `is for all routes; write it as ${[...inRoute, key].join('.')} at the top level`;
   const near = nearest(key, keysAt(path));
   // A known key in the wrong place, as after a slip of indentation.
   const elsewhere = valuePaths().find((known) => known.at(-1) === key);
   return `unknown key${didYouMean(near ?? elsewhere?.join('.') ?? null)}`;
 }
 
-function wrongShape(path: KeyPath): string {
+function wrongShape(path: KeyPath, input: Input): string {
+  const [, key = '', value = ''] = /^([a-z_]+):(\S.*)$/s.exec(String(valueAt(input.tree, path))) ?? [];
+  if (isKeyName(key)) return missingSpace(key, value);
   if (schemaAt(path) instanceof z.ZodArray) return 'takes a list; start each entry with "- "';
   const [first = 'upstream', second = 'host'] = keysAt(path);
   return `takes keys of its own, each on a line: ${first}, ${second}, ...`;
@@ -118,6 +124,14 @@ export function upstreamProblems(input: Input, file: string | null): Problem[] {
 
 function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;
+}
+
+/** Whoever may write a PROXY head says whose connection it is: the default, which trusts all private networks, is too much for that. */
+export function proxyProtocolProblems(input: Input): Problem[] {
+  if (valueAt(input.tree, ['trusted_proxies']) !== undefined) return [];
+  const message =
+    'needs trusted_proxies to be written out: list the addresses of the balancers that write PROXY heads, such as trusted_proxies: [10.0.0.5]';
+  return [{ ...input.locate(['proxy_protocol']), message }];
 }
 
 /** The certificates of `upstream_tls.ca` have to be there when the program starts, not when the first client comes. */

@@ -13,7 +13,7 @@ import {
   visit,
 } from 'yaml';
 import type { Problem } from './errors.ts';
-import type { KeyPath } from './schema.ts';
+import { isKeyName, type KeyPath } from './schema.ts';
 
 export interface ConfigDocument {
   /** What the file says; an empty mapping when it cannot be understood. */
@@ -33,7 +33,7 @@ const MOST_LEVELS = 50;
 const MOST_SYNTAX_PROBLEMS = 10;
 
 const ADVICE: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: 'this key stands here for the second time; keep one',
+  DUPLICATE_KEY: 'this key appears for the second time; keep one',
   MULTIPLE_DOCS: 'a second document starts after ---; a file holds one',
   TAB_AS_INDENT: 'tabs cannot indent YAML; use spaces',
 };
@@ -42,6 +42,8 @@ const QUOTES = 'a value that starts with [ { * & ! % @ or ` needs quotes';
 /** Reads `text`. Never throws: what is wrong is among the problems. */
 export function parseConfigDocument(file: string, text: string): ConfigDocument {
   if (text.length > MOST_CHARACTERS) return brokenDocument(file, `is larger than ${MOST_CHARACTERS / 1024} KiB`);
+  const kind = foreignKind(text);
+  if (kind !== null) return brokenDocument(file, kind);
   if (isDeep(text)) return brokenDocument(file, 'is nested too deeply');
   const lines = new LineCounter();
   try {
@@ -51,11 +53,23 @@ export function parseConfigDocument(file: string, text: string): ConfigDocument 
       resolveKnownTags: false,
       logLevel: 'error',
     });
-    return readDocument(file, document, lines);
+    return readDocument(file, text, document, lines);
   } catch {
     // toJS() refuses aliases that multiply one another.
     return brokenDocument(file, 'repeats its aliases too often');
   }
+}
+
+/** What the file is when it is no YAML; null when it may be some. */
+function foreignKind(text: string): string | null {
+  // UTF-16 read as UTF-8: its mark becomes two replacement characters, and every other byte is 0.
+  if (text.startsWith('\uFFFD\uFFFD') || text.includes('\0')) return 'is not UTF-8 text (UTF-16?); save it as UTF-8';
+  if (/^\uFEFF?\s*<(?:!doctype|html|\?xml)\b/i.test(text))
+    return 'is a web page (HTML), not YAML; download the file itself';
+  const first = text.split('\n').find((line) => !/^\s*(?:[#;].*)?$/.test(line)) ?? '';
+  if (/^\s*(?:\[[\w.-]+\]\s*$|[\w.-]+\s*=(?!=))/.test(first))
+    return 'looks like TOML or INI; write YAML, as in "key: value"';
+  return null;
 }
 
 /** Walks the tokens level by level: the parser that finds them does not recurse. */
@@ -84,7 +98,7 @@ function brokenDocument(file: string, message: string): ConfigDocument {
   };
 }
 
-function readDocument(file: string, document: Document.Parsed, lines: LineCounter): ConfigDocument {
+function readDocument(file: string, text: string, document: Document.Parsed, lines: LineCounter): ConfigDocument {
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(line, 1), col: Math.max(col, 1) };
@@ -93,7 +107,9 @@ function readDocument(file: string, document: Document.Parsed, lines: LineCounte
   if (document.errors.length === 0 && (contents === null || (isScalar(contents) && contents.value === null))) {
     return brokenDocument(file, 'holds no settings; write some or remove it');
   }
-  const flaws = [...syntaxFlaws(document), ...aliasFlaws(document)];
+  const syntax = syntaxFlaws(document);
+  const slips = syntax.length === 0 ? [] : [...openQuotes(document, lines), ...missingSpaces(text)];
+  const flaws = [...(slips.length === 0 ? syntax : slips), ...aliasFlaws(document)];
   const broken = flaws.some((flaw) => flaw.code !== 'DUPLICATE_KEY');
   return {
     tree: broken ? {} : document.toJS(),
@@ -113,6 +129,34 @@ function syntaxFlaws(document: Document.Parsed): Flaw[] {
   return [...document.errors, ...document.warnings].map(({ code, message, pos }) => {
     return { code, offset: pos[0], message: ADVICE[code] ?? `not valid YAML: ${message} (${QUOTES})` };
   });
+}
+
+/** Where quotes open that are not closed on their line: YAML itself complains where it ends up, often at the end of the file. */
+function openQuotes(document: Document.Parsed, lines: LineCounter): Flaw[] {
+  const flaws: Flaw[] = [];
+  visit(document, {
+    Scalar: (_, { type, range }) => {
+      if (!range || (type !== 'QUOTE_DOUBLE' && type !== 'QUOTE_SINGLE')) return;
+      const [offset, end] = range;
+      if (lines.linePos(offset).line === lines.linePos(end).line && end - offset > 1) return;
+      flaws.push({ code: 'OPEN_QUOTE', offset, message: 'the quote that opens here is not closed on this line' });
+    },
+  });
+  return flaws.slice(0, 1);
+}
+
+/** `upstream:http://neko:8080`: without a space the colon belongs to the value. */
+function missingSpaces(text: string): Flaw[] {
+  return [...text.matchAll(/^([ \t]*(?:- )?)([a-z_]+):([^\s:].*)$/gm)]
+    .filter(([, , key = '']) => isKeyName(key))
+    .map(({ index, 1: indent = '', 2: key = '', 3: value = '' }) => {
+      return { code: 'MISSING_SPACE', offset: index + indent.length, message: missingSpace(key, value) };
+    });
+}
+
+/** @param value may hold a password */
+export function missingSpace(key: string, value: string): string {
+  return `a space is missing after the colon; write ${key}: ${/[@?]/.test(value) ? '...' : value.trim()}`;
 }
 
 function aliasFlaws(document: Document.Parsed): Flaw[] {

@@ -8,6 +8,12 @@ interface Units {
   /** What values are written with; the rest is only read. */
   readonly written: readonly string[];
   readonly examples: (amount: string) => string;
+  /** What people write elsewhere, in lower case, with the spelling here and how many of it one is. */
+  readonly elsewhere: Readonly<Record<string, readonly [unit: string, times: number]>>;
+}
+
+function spellings(unit: string, ...names: string[]): Record<string, [string, number]> {
+  return Object.fromEntries(names.map((name) => [name, [unit, 1]]));
 }
 
 const DURATION: Units = {
@@ -20,6 +26,15 @@ const DURATION: Units = {
   ],
   written: ['h', 'm', 's', 'ms'],
   examples: (amount) => `${amount}s, ${amount}ms or ${amount}m`,
+  elsewhere: {
+    ...spellings('ms', 'ms', 'msec', 'msecs', 'millis', 'millisecond', 'milliseconds'),
+    ...spellings('s', 's', 'sec', 'secs', 'second', 'seconds'),
+    ...spellings('m', 'm', 'min', 'mins', 'minute', 'minutes'),
+    ...spellings('h', 'h', 'hr', 'hrs', 'hour', 'hours'),
+    d: ['h', 24],
+    day: ['h', 24],
+    days: ['h', 24],
+  },
 };
 
 const SIZE: Units = {
@@ -35,6 +50,12 @@ const SIZE: Units = {
   ],
   written: ['GiB', 'MiB', 'KiB', 'B'],
   examples: (amount) => `${amount}KiB, ${amount}MiB or ${amount}B`,
+  elsewhere: {
+    ...spellings('B', 'b', 'byte', 'bytes'),
+    ...spellings('KiB', 'k', 'ki', 'kb', 'kib'),
+    ...spellings('MiB', 'm', 'mi', 'mb', 'mib'),
+    ...spellings('GiB', 'g', 'gi', 'gb', 'gib'),
+  },
 };
 
 const QUANTITY = /^(\d{1,15}(?:\.\d{1,15})?)\s*([a-zA-Z]*)$/;
@@ -61,17 +82,30 @@ export function formatSize(bytes: number): string {
 
 function parseQuantity(text: string, units: Units): number {
   if (text === 'off') return Infinity;
-  const [, amount, unit] = QUANTITY.exec(text) ?? [];
-  if (amount === undefined) {
-    throw new ValueError(`${shown(text)} is not a ${units.noun}; write for example ${units.examples('10')}`);
-  }
+  const [, amount, unit = ''] = QUANTITY.exec(text) ?? [];
+  if (amount === undefined) throw new ValueError(`${shown(text)} is not a ${units.noun}; ${advice(text, units)}`);
   if (unit === '') throw new ValueError(`${amount} has no unit; write ${units.examples(amount)}`);
   const factor = units.factors.find(([name]) => name === unit)?.[1];
-  if (factor === undefined) {
-    const known = units.factors.map(([name]) => name).toReversed();
-    throw new ValueError(`${shown(text)} has an unknown unit; the units are ${known.join(', ')}`);
-  }
+  if (factor === undefined) throw new ValueError(`${shown(text)} has an unknown unit; ${advice(text, units)}`);
   return Math.round(Number(amount) * factor);
+}
+
+/** The right spelling where it can be guessed: of `30 sec`, `1d`, `16k`, `1h30m` or `1,5s`. */
+function advice(text: string, units: Units): string {
+  const parts = [...text.replaceAll(/(?<=\d),(?=\d)/g, '.').matchAll(/\s*(\d+(?:\.\d+)?)\s*([a-z]+)/giy)];
+  const known = parts.map(([, amount, unit = '']) => {
+    const [name, times] = units.elsewhere[unit.toLowerCase()] ?? [];
+    const factor = units.factors.find(([each]) => each === name)?.[1];
+    return { name, times: Number(amount) * (times ?? Number.NaN), factor: factor ?? Number.NaN };
+  });
+  const [only] = known;
+  const total = known.reduce((sum, { times, factor }) => sum + times * factor, 0);
+  const isWhole = parts.map(([part]) => part).join('').length === text.length && Number.isFinite(total);
+  if (only === undefined || !isWhole) {
+    const all = units.factors.map(([name]) => name).toReversed();
+    return `write for example ${units.examples('10')}; the units are ${all.join(', ')}`;
+  }
+  return `write ${known.length === 1 ? `${only.times}${only.name}` : formatQuantity(Math.round(total), units)}`;
 }
 
 function formatQuantity(value: number, units: Units): string {

@@ -4,10 +4,10 @@ import { resolve } from 'node:path';
 import type { Settings } from '../core/settings.ts';
 import * as checks from './checks.ts';
 import { parseConfigDocument } from './document.ts';
-import { toSettings } from './effective.ts';
+import { completeRoutes, type EffectiveConfig, toSettings } from './effective.ts';
 import { ConfigError } from './errors.ts';
+import { schema } from './keys.ts';
 import { type Environment, environmentOverrides, type Flags, flagOverrides } from './overrides.ts';
-import { schema } from './schema.ts';
 import { findSource, type ReadFile } from './source.ts';
 import { warningsFor } from './warnings.ts';
 
@@ -24,6 +24,8 @@ export interface LoadOptions {
 
 export interface Loaded {
   readonly settings: Settings;
+  /** The same, as it is written in files. */
+  readonly config: EffectiveConfig;
   /** The file that was read, as it was named; null when there was none. */
   readonly file: string | null;
   /** What is valid and probably not meant; one sentence each. */
@@ -49,11 +51,13 @@ export function loadSettings(options: LoadOptions = {}): Loaded {
     ...(parsed.error?.issues ?? []).flatMap((issue) => checks.describeIssue(issue, input)),
     ...checks.routeNameProblems(input),
     ...(needsUpstream ? checks.upstreamProblems(input, source.file) : []),
+    ...(parsed.data?.proxy_protocol === true ? checks.proxyProtocolProblems(input) : []),
     ...(parsed.data ? checks.certificateProblems(parsed.data, input, readFile) : []),
   ];
   if (problems.length > 0 || !parsed.data) throw new ConfigError(checks.inFileOrder(problems));
-  const settings = toSettings(parsed.data);
-  return { settings, file: source.file, warnings: warningsFor(settings) };
+  const config = completeRoutes(parsed.data);
+  const settings = toSettings(config);
+  return { settings, config, file: source.file, warnings: warningsFor(settings) };
 }
 
 function readText(path: string): string {

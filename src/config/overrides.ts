@@ -1,20 +1,17 @@
 /** What environment variables and flags say, each with the name it goes by in messages. */
 import type { Problem } from './errors.ts';
 import { didYouMean, nearest } from './nearest.ts';
-import { keysAt, valuePaths } from './schema.ts';
+import { infoAt, keysAt, valuePaths } from './schema.ts';
 
-/** The flags that change settings, as `parseArguments` found them. */
+/** What `parseArguments` found for each flag, named without `--`; those that stand for keys are told in `keys.ts`. */
 export interface Flags {
-  /** `--config`: path of the file. */
+  /** Path of the file. */
   readonly config?: string | undefined;
-  /** `--upstream`. */
-  readonly upstream?: string | undefined;
-  /** `--listen`, as often as it was given. */
-  readonly listen?: readonly string[] | undefined;
-  /** `--log-level`. */
-  readonly logLevel?: string | undefined;
-  /** `--demo`: the program brings an upstream of its own. */
+  /** The program brings an upstream of its own. */
   readonly demo?: boolean | undefined;
+  readonly upstream?: string | readonly string[] | undefined;
+  readonly listen?: readonly string[] | undefined;
+  readonly [flag: string]: string | readonly string[] | boolean | undefined;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -43,16 +40,22 @@ export function environmentOverrides(env: Environment): { overrides: Override[];
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(PREFIX) || name === 'WSKP_CONFIG' || value === undefined) continue;
     const path = known.get(name);
-    if (path !== undefined) overrides.push({ path, value, file: 'environment', name });
-    else
-      problems.push({ file: 'environment', line: null, col: null, path: name, message: unknownVariable(name, known) });
+    const flaw = path === undefined ? unknownVariable(name, known) : quoted(value);
+    if (path !== undefined && flaw === null) overrides.push({ path, value, file: 'environment', name });
+    else problems.push({ file: 'environment', line: null, col: null, path: name, message: flaw ?? '' });
   }
   return { overrides, problems };
 }
 
+/** Shells take quotes away; env files, compose lists and unit files may not. */
+function quoted(value: string): string | null {
+  const isQuoted = /^\s*(["']).*\1\s*$/s.test(value);
+  return isQuoted ? 'has quotes in its value; leave them out: they became part of the value' : null;
+}
+
 function unknownVariable(name: string, known: ReadonlyMap<string, unknown>): string {
   if (/^WSKP_ROUTES(?:_|$)/.test(name))
-    return 'routes are given in a configuration file alone; name it with WSKP_CONFIG';
+    return 'routes can be given only in a configuration file; name it with WSKP_CONFIG';
   const section = keysAt([]).find((key) => variableOf([key]) === name);
   if (section !== undefined) {
     const variables = keysAt([section]).map((key) => variableOf([section, key]));
@@ -66,10 +69,12 @@ function unknownVariable(name: string, known: ReadonlyMap<string, unknown>): str
 
 /** The flags that stand for keys of the configuration. */
 export function flagOverrides(flags: Flags): Override[] {
-  const all: Override[] = [
-    { path: ['upstream'], value: flags.upstream, file: null, name: '--upstream' },
-    { path: ['listen'], value: flags.listen, file: null, name: '--listen' },
-    { path: ['log', 'level'], value: flags.logLevel, file: null, name: '--log-level' },
-  ];
-  return all.filter((override) => override.value !== undefined);
+  return valuePaths().flatMap((path) => {
+    const flag = infoAt(path)?.flag;
+    const value = flag === undefined ? undefined : flags[flag];
+    if (value === undefined) return [];
+    // Repeated, or with commas as in the environment.
+    const given = Array.isArray(value) ? value.join(',') : value;
+    return [{ path, value: given, file: null, name: `--${flag}` }];
+  });
 }

@@ -1,7 +1,7 @@
 /** Readers for single values. Each takes trimmed text, returns the value in its canonical form, and throws ValueError. */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import type { Address, UpstreamTarget } from '../core/settings.ts';
+import type { Address, ListenAddress, UpstreamTarget } from '../core/settings.ts';
 import { ValueError, shown } from './errors.ts';
 import { didYouMean, nearest } from './nearest.ts';
 
@@ -13,6 +13,7 @@ const HOST = /^(?!-)[a-zA-Z0-9_-]{1,63}(?:\.[a-zA-Z0-9_-]{1,63})*$/;
 /** Where to listen: `host:port`, `[v6]:port`, `unix:/path`. Port 0 lets the system choose. */
 export function parseListen(text: string): Address {
   if (text.startsWith('unix:')) return parseUnix(text);
+  if (text.startsWith('fd:')) throw new ValueError('a descriptor is only for listen; write host:port or unix:/path');
   const [, v6, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,9})$/.exec(text) ?? [];
   const host = v6 ?? name;
   if (host === undefined || port === undefined) throw new ValueError(listenAdvice(text));
@@ -25,15 +26,28 @@ export function parseListen(text: string): Address {
 }
 
 function listenAdvice(text: string): string {
+  const [, v6 = '', port = ''] = /^(.*[^:]):(\d{2,5})$/.exec(text) ?? [];
+  if (isIPv6(v6))
+    return `${shown(text)} may be an address without a port; write "[${v6}]:${port}", with quotes in YAML`;
   if (isIPv6(text)) return `${shown(text)} has no port; write "[${text}]:8080", with quotes in YAML`;
   if (/^\d+$/.test(text))
-    return `${text} has no host; write 0.0.0.0:${text}, or 127.0.0.1:${text} for this machine alone`;
+    return `${text} has no host; write 0.0.0.0:${text}, or 127.0.0.1:${text} for this machine only`;
   if (text.includes('://')) return `${shown(text)} is a URL; write host:port, such as 0.0.0.0:8080`;
   return `${shown(text)} is not an address; write host:port, "[::]:port" or unix:/path`;
 }
 
-/** The inverse of `parseListen`. */
-export function formatListen(address: Address): string {
+/** As `parseListen`, or `fd:3`: a socket that the parent process has opened. */
+export function parseListenOrDescriptor(text: string): ListenAddress {
+  if (!text.startsWith('fd:')) return parseListen(text);
+  const [, digits] = /^fd:(\d{1,6})$/.exec(text) ?? [];
+  if (digits === undefined) throw new ValueError(`${shown(text)} is not a descriptor; write fd:3`);
+  if (Number(digits) < 3) throw new ValueError(`${text} is standard input or output; sockets begin at fd:3`);
+  return { kind: 'fd', fd: Number(digits) };
+}
+
+/** The inverse of `parseListen` and `parseListenOrDescriptor`. */
+export function formatListen(address: ListenAddress): string {
+  if (address.kind === 'fd') return `fd:${address.fd}`;
   if (address.kind === 'unix') return `unix:${address.path}`;
   return `${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`;
 }
@@ -71,6 +85,8 @@ function refuseUrlExtras(rest: string): void {
   if (/[?#]/.test(rest)) throw new ValueError('an upstream has no query and no fragment; requests bring their own');
   if (rest.includes('@'))
     throw new ValueError('an upstream carries no user name or password; remove them from the URL');
+  if (rest.includes(','))
+    throw new ValueError('of several upstreams each has its scheme; write http://a:8080,http://b:8080');
   if (/\/./.test(rest))
     throw new ValueError('an upstream has no path: paths pass unchanged; end the URL after the host and port');
 }
@@ -123,13 +139,23 @@ export function parseHostName(text: string): string {
 /** A route's host: exact, or `*.suffix`. Lower case. */
 export function parseRouteHost(text: string): string {
   if (text === '*') throw new ValueError('leave host out to match every host');
-  return text.startsWith('*.') ? `*.${parseHostName(text.slice(2))}` : parseHostName(text);
+  const suffix = text.replace(/^\*\./, '');
+  if (suffix.includes('*')) {
+    const rest = /\*\.?([^*]*)$/.exec(suffix)?.[1] ?? '';
+    throw new ValueError(
+      `${shown(text)}: a * stands once, at the beginning, for all names below; write *.${rest === '' ? 'example.com' : rest}`,
+    );
+  }
+  return suffix === text ? parseHostName(text) : `*.${parseHostName(suffix)}`;
 }
 
 /** A route's path prefix without a trailing slash; null for `/`, which is any path. */
 export function parseRoutePath(text: string): string | null {
   if (!text.startsWith('/')) throw new ValueError('a path starts with /');
   if (/[?#]/.test(text)) throw new ValueError('a path has no query and no fragment');
+  const [, above] = /^(.*)\/\*{1,2}$/.exec(text) ?? [];
+  if (above === '') throw new ValueError('leave path out to match every path');
+  if (above !== undefined) throw new ValueError(`a path matches all that is below it; write ${above}`);
   if (!/^[\x21-\x7e]+$/.test(text) || text.includes('\\')) {
     throw new ValueError(
       'a path is compared as it stands in requests: write spaces, backslashes and letters beyond ASCII as %XX',
@@ -146,13 +172,35 @@ export function parseRoutePath(text: string): string | null {
 /** A label in logs and metrics. */
 export function parseRouteName(text: string): string {
   if (text === 'default' || text === 'none') throw new ValueError(`the name ${text} is reserved; choose another`);
-  if (!NAME.test(text)) throw new ValueError(`${shown(text)} is not a name; use letters, digits, _ and - alone`);
+  if (!NAME.test(text)) throw new ValueError(`${shown(text)} is not a name; use only letters, digits, _ and -`);
   return text;
 }
 
 export function parseBoolean(text: string): boolean {
   if (text === 'true' || text === 'false') return text === 'true';
   throw new ValueError(`${shown(text)} is neither true nor false`);
+}
+
+/** `on` or `off`, or what YAML calls true and false. */
+export function parseOnOff(text: string): boolean {
+  if (text === 'on' || text === 'true') return true;
+  if (text === 'off' || text === 'false') return false;
+  throw new ValueError(`${shown(text)} is neither on nor off`);
+}
+
+/** Registered codes that fit a proxy that stops; 1000 would say that the client, or the server, is done. */
+export const OWN_CLOSE_CODES = [1001, 1011, 1012, 1013];
+
+/** `off` is null. */
+export function parseCloseCode(text: string): number | null {
+  if (text === 'off') return null;
+  const code = /^\d{4}$/.test(text) ? Number(text) : 0;
+  const isOurs = OWN_CLOSE_CODES.includes(code) || (code >= 3000 && code <= 4999);
+  if (!isOurs)
+    throw new ValueError(
+      `${shown(text)} is no code for this; write ${OWN_CLOSE_CODES.join(', ')}, 3000 to 4999, or off`,
+    );
+  return code;
 }
 
 /** A whole number from 1; `off` is `Infinity`. */

@@ -1,12 +1,16 @@
 /** Settings that are valid and probably not meant: one sentence each, with what to do. */
 import { isIP } from 'node:net';
-import type { Address, Route, Settings } from '../core/settings.ts';
+import type { Address, ListenAddress, Route, Settings } from '../core/settings.ts';
 import { formatDuration } from './duration.ts';
 
 /** The warnings about `settings`, in the order of the configuration. */
 export function warningsFor(settings: Settings): string[] {
   return [
-    ...settings.routes.flatMap((route) => (servesItself(route, settings.listen) ? [selfWarning(route)] : [])),
+    ...settings.routes.flatMap((route) =>
+      route.upstreams
+        .filter(({ address }) => isOwn(address, settings.listen))
+        .map(({ url }) => selfWarning(route, url)),
+    ),
     ...(settings.upstreamTls.verify
       ? []
       : ['upstream_tls.verify is false: anyone on the way can pose as the upstream']),
@@ -16,8 +20,8 @@ export function warningsFor(settings: Settings): string[] {
   ];
 }
 
-function selfWarning(route: Route): string {
-  return `route ${route.name}: the upstream ${route.upstream.url} is this proxy's own address; requests would go round in a circle`;
+function selfWarning(route: Route, url: string): string {
+  return `route ${route.name}: the upstream ${url} is this proxy's own address; requests would go round in a circle`;
 }
 
 function trustWarning(entry: string): string {
@@ -51,9 +55,9 @@ function pathCovers(wide: string | null, narrow: string | null): boolean {
   return narrow !== null && narrow.startsWith(`${wide}/`);
 }
 
-function servesItself(route: Route, listen: readonly Address[]): boolean {
-  const { address } = route.upstream;
+function isOwn(address: Address, listen: readonly ListenAddress[]): boolean {
   return listen.some((own) => {
+    if (own.kind === 'fd') return false;
     if (own.kind === 'unix' || address.kind === 'unix') {
       return own.kind === 'unix' && address.kind === 'unix' && own.path === address.path;
     }

@@ -3,28 +3,29 @@
  * T of silence, nobody told us T, and the configured ping interval is longer. Learn T from the connections it cut.
  * It learns only downwards, for each route and front address alone, and forgets again.
  *
- * Evidence is an abrupt end (FIN, no Close frame) of the client side after at least a second of silence. A reset is
- * none (our own Ping into a dead connection provokes one), nor is anything with a Close frame or a dead peer.
- * Ends of one route and front within a second are one piece of evidence when their ages agree (many clients heard
- * the same broadcast last), and none when they differ (the front was reloaded).
+ * Evidence is an end of the client side without a Close frame after at least a second in which no byte passed: a FIN, or a
+ * reset while no Ping of ours was unanswered (a Ping into a dead connection provokes one). Ends of one route and front within
+ * a second are one piece of evidence when their ages agree (many clients heard the same broadcast last), and none when they
+ * differ (the front was reloaded); the caller groups them.
  *
- * T is set when at least three pieces agree within max(250 ms, 3 %), no connection survived a longer silence since the
- * first of them, **and** they outnumber the pieces that disagree by three. Why the last: crashed browsers end
+ * T is found when at least three observations agree within max(250 ms, 3 %), no connection outlived a longer silence since the
+ * first of them, **and** they outnumber the observations that disagree by three. Why the last: crashed browsers end
  * connections at random ages, and among random ages three that agree turn up soon. Simulated with ages uniform over
  * 1 to 25 s, 2,000 runs of 2,000 ends each: a plain "any three agree" finds a limit that is not there in every run,
  * after 19 ends in the median. Demanding that nothing outlived them helps little, since ever more ages gather just
  * below the longest: still every run, after 50 ends. Random ages cannot outnumber their own disagreement once a few
  * are in, so what remains is a run whose very first three agree, 1 in 1,000, at the price of some needless Pings.
  *
+ * A limit below 10 s is told in verdicts but not learned: real ones are longer, and strangers who come and go could set
+ * everybody's interval with it. So the shortest learned interval is 5 s.
+ *
  * Pure: `now` is an argument, in milliseconds of a monotonic clock, and so are all durations.
  */
-import type { CloseReport } from './report.ts';
 
-/** Ends closer together than this are judged as one event. */
-const TOGETHER_MS = 1_000;
 /** Silences shorter than this tell nothing about idle limits. */
 const SHORTEST_AGE_MS = 1_000;
-const SHORTEST_INTERVAL_MS = 1_000;
+/** A shorter limit is not learned. */
+const SHORTEST_LIMIT_MS = 10_000;
 const AGREEING_PIECES = 3;
 const DAY_MS = 86_400_000;
 /** Evidence older than this is dropped. */
@@ -32,52 +33,53 @@ const WINDOW_MS = DAY_MS;
 /** After each of these without fresh evidence the interval grows by half. */
 const FORGET_STEP_MS = 3 * DAY_MS;
 const FORGET_STEPS = 10;
-const MAX_PIECES = 32;
+const MAX_OBSERVATIONS = 32;
 const MAX_SURVIVED = 16;
 /** Bounds memory: routes times front addresses that are remembered at once. */
 const MAX_FRONTS = 1_024;
 
-/** How a connection ended, as far as it matters here. */
-export type EndFacts = Pick<CloseReport, 'route' | 'front' | 'side' | 'cause' | 'reset' | 'idleMs'>;
-
-/** A silence that a connection lived through: traffic passed again after it, or it still lasts. */
-export interface SurvivedGap {
+/** What is learned holds for one route and one address of a front. */
+export interface LearnedOf {
   readonly route: string;
   readonly front: string;
+}
+
+/** A silence that a connection lived through: traffic passed again after it, or it still lasts. */
+export interface SurvivedGap extends LearnedOf {
   readonly gapMs: number;
 }
 
 /** What was learned about one front, with the reasoning. */
-export interface Lesson {
-  readonly route: string;
-  readonly front: string;
+export interface Lesson extends LearnedOf {
   /** T: the silence after which the front cuts. */
   readonly cutAfterMs: number;
-  /** Half of T, at least a second; grown again by what was forgotten since. */
+  /** Half of T; grown again by what was forgotten since. */
   readonly intervalMs: number;
   /** The idle ages that agreed, oldest first. */
   readonly agesMs: readonly number[];
 }
 
-interface Piece {
+/** What is known about an idle limit of a certain length. */
+export interface IdleEvidence {
+  /** It was learned. */
+  readonly isLearned: boolean;
+  /** Pieces of evidence for it, and for others. */
+  readonly agreeing: number;
+  readonly others: number;
+  /** A connection lived through a longer silence since the first of those that agree. */
+  readonly isOutlived: boolean;
+}
+
+interface Observation {
   readonly ageMs: number;
   readonly at: number;
 }
 
-/** Ends that came within a second of the first. */
-interface Group {
-  readonly route: string;
-  readonly front: string;
-  readonly startedAt: number;
-  readonly ageMs: number;
-  agree: boolean;
-}
-
 /** Evidence about one route and front. */
 interface Evidence {
-  pieces: Piece[];
+  observations: Observation[];
   /** Longest silences survived: lengths fall, times rise, so the first one after any moment is the longest since. */
-  survived: Piece[];
+  survived: Observation[];
 }
 
 interface Learned {
@@ -97,24 +99,28 @@ export function agesAgree(one: number, other: number): boolean {
 export class AdaptiveInterval {
   readonly #evidence = new Map<string, Evidence>();
   readonly #learned = new Map<string, Learned>();
-  /** Ends that may turn out to be a burst, by key, oldest first. */
-  readonly #groups = new Map<string, Group>();
-  /** Learned, but not yet told by {@link settle}. */
-  #fresh: Lesson[] = [];
 
-  /** Takes note of an end, of whatever kind. It is judged by {@link settle} once a second has passed. */
-  observeEnd(end: EndFacts, now: number): void {
-    if (end.cause !== 'abrupt_end' || end.side !== 'client' || end.reset || !(end.idleMs >= SHORTEST_AGE_MS)) return;
-    const key = keyOf(end);
-    const group = this.#groups.get(key);
-    if (group !== undefined && now < group.startedAt + TOGETHER_MS) {
-      group.agree &&= agesAgree(group.ageMs, end.idleMs);
-      return;
+  /**
+   * Takes note of an end after this silence, or of several that came together and agree.
+   *
+   * @returns what was learned from it, for the log
+   */
+  observeEnd(of: LearnedOf, ageMs: number, at: number): Lesson | null {
+    if (!(ageMs >= SHORTEST_AGE_MS)) return null;
+    const key = keyOf(of);
+    const known = this.#current(key, at);
+    if (known !== null && agesAgree(known.cutAfterMs, ageMs)) {
+      known.since = at;
+      return null;
     }
-    if (group !== undefined) this.#conclude(key, group);
-    if (this.#groups.size >= MAX_FRONTS) return;
-    const { route, front, idleMs: ageMs } = end;
-    this.#groups.set(key, { route, front, startedAt: now, ageMs, agree: true });
+    const evidence = this.#touch(key);
+    const observation = { ageMs, at };
+    evidence.observations = [...evidence.observations.filter((old) => old.at > at - WINDOW_MS), observation].slice(
+      -MAX_OBSERVATIONS,
+    );
+    noteSurvived(evidence, observation);
+    const agesMs = agreementOn(observation, evidence);
+    return agesMs === null ? null : this.#learn(key, of, agesMs, at);
   }
 
   /**
@@ -122,32 +128,16 @@ export class AdaptiveInterval {
    * lasts. Only silences of a second and more matter; telling it while nothing is suspected costs a look-up.
    */
   observeSurvivedGap(gap: SurvivedGap, now: number): void {
-    if (!(gap.gapMs >= SHORTEST_AGE_MS)) return;
+    if (!(gap.gapMs >= SHORTEST_AGE_MS) || this.#evidence.size + this.#learned.size === 0) return;
     const key = keyOf(gap);
-    const group = this.#groups.get(key);
-    const evidence = group === undefined ? this.#evidence.get(key) : this.#touch(key);
+    const evidence = this.#evidence.get(key);
     if (evidence !== undefined) noteSurvived(evidence, { ageMs: gap.gapMs, at: now });
-  }
-
-  /** Judges the ends that are a second old. Returns what was learned since the last call, for the log. */
-  settle(now: number): readonly Lesson[] {
-    for (const [key, group] of this.#groups) {
-      if (now < group.startedAt + TOGETHER_MS) break;
-      this.#conclude(key, group);
-    }
-    const fresh = this.#fresh;
-    this.#fresh = [];
-    return fresh;
-  }
-
-  /** When {@link settle} has something to judge next; `Infinity` when nothing waits. */
-  nextDeadline(): number {
-    for (const group of this.#groups.values()) return group.startedAt + TOGETHER_MS;
-    return Infinity;
+    const learned = this.#learned.get(key);
+    if (learned !== undefined && isLonger(gap.gapMs, learned.cutAfterMs)) this.#learned.delete(key);
   }
 
   /**
-   * The ping interval in force: half of the learned limit, at least a second, never above the configured one.
+   * The ping interval in force: half of the learned limit, never above the configured one.
    * Pings that are switched off (`Infinity`) stay off.
    */
   intervalFor(route: string, front: string, configured: number, now: number): number {
@@ -160,10 +150,22 @@ export class AdaptiveInterval {
     return this.#current(keyOf({ route, front }), now)?.cutAfterMs ?? null;
   }
 
-  /** How many earlier ends of this route and front had this idle age. */
-  agreeing(route: string, front: string, idleMs: number): number {
-    const pieces = this.#evidence.get(keyOf({ route, front }))?.pieces ?? [];
-    return pieces.filter((piece) => agesAgree(piece.ageMs, idleMs)).length;
+  /** What speaks for an idle limit of this length, the end that is asked about included. */
+  evidenceFor(of: LearnedOf, ageMs: number, now: number): IdleEvidence {
+    const key = keyOf(of);
+    const learned = this.#current(key, now);
+    const isLearned = learned !== null && agesAgree(learned.cutAfterMs, ageMs);
+    const evidence = this.#evidence.get(key);
+    if (evidence === undefined) return { isLearned, agreeing: 0, others: 0, isOutlived: false };
+    const agreeing = evidence.observations.filter((observation) => agesAgree(observation.ageMs, ageMs));
+    const others = evidence.observations.length - agreeing.length;
+    return { isLearned, agreeing: agreeing.length, others, isOutlived: isOutlived(agreeing, evidence) };
+  }
+
+  /** Whether there is so much evidence that a look at the open connections is worth while. */
+  suspects(of: LearnedOf): boolean {
+    const key = keyOf(of);
+    return this.#evidence.has(key) || this.#learned.has(key);
   }
 
   /** Everything that is in force, for the status page and the metrics. */
@@ -172,33 +174,17 @@ export class AdaptiveInterval {
     return keys.flatMap((key) => this.#current(key, now) ?? []).map((learned) => lessonOf(learned, now));
   }
 
-  /** A group has had its second: it is a burst, one piece of evidence, or the confirmation of a known limit. */
-  #conclude(key: string, group: Group): void {
-    this.#groups.delete(key);
-    if (!group.agree) return;
-    const piece = { ageMs: group.ageMs, at: group.startedAt };
-    const known = this.#current(key, piece.at);
-    if (known !== null && agesAgree(known.cutAfterMs, piece.ageMs)) {
-      known.since = piece.at;
-      return;
-    }
-    const evidence = this.#touch(key);
-    evidence.pieces = [...evidence.pieces.filter(({ at }) => at > piece.at - WINDOW_MS), piece].slice(-MAX_PIECES);
-    noteSurvived(evidence, piece);
-    const agesMs = agreementOn(piece, evidence);
-    if (agesMs !== null) this.#learn(key, group, agesMs, piece.at);
-  }
-
-  #learn(key: string, group: Group, agesMs: readonly number[], now: number): void {
-    this.#evidence.delete(key);
+  #learn(key: string, { route, front }: LearnedOf, agesMs: readonly number[], now: number): Lesson | null {
     const cutAfterMs = Math.min(...agesMs);
+    if (cutAfterMs < SHORTEST_LIMIT_MS) return null;
+    this.#evidence.delete(key);
     const known = this.#current(key, now);
-    if (known !== null && known.cutAfterMs <= cutAfterMs) return;
+    if (known !== null && known.cutAfterMs <= cutAfterMs) return null;
     // A full table learns nothing new: a flood of addresses must not push out what real fronts taught.
-    if (known === null && this.#learned.size >= MAX_FRONTS && this.learned(now).length >= MAX_FRONTS) return;
-    const learned = { route: group.route, front: group.front, cutAfterMs, agesMs, since: now };
+    if (known === null && this.#learned.size >= MAX_FRONTS && this.learned(now).length >= MAX_FRONTS) return null;
+    const learned = { route, front, cutAfterMs, agesMs, since: now };
     this.#learned.set(key, learned);
-    this.#fresh.push(lessonOf(learned, now));
+    return lessonOf(learned, now);
   }
 
   /** What is known and not yet forgotten. */
@@ -212,7 +198,7 @@ export class AdaptiveInterval {
 
   /** The evidence of a front, now the most recently used; the least recently used one makes room. */
   #touch(key: string): Evidence {
-    const evidence = this.#evidence.get(key) ?? { pieces: [], survived: [] };
+    const evidence = this.#evidence.get(key) ?? { observations: [], survived: [] };
     this.#evidence.delete(key);
     this.#evidence.set(key, evidence);
     for (const oldest of this.#evidence.keys()) {
@@ -223,26 +209,35 @@ export class AdaptiveInterval {
   }
 }
 
-/** The ages that agree with the newest piece if they prove a limit, oldest first; else null. */
-function agreementOn(newest: Piece, evidence: Evidence): readonly number[] | null {
-  const { pieces, survived } = evidence;
-  const candidates = pieces.map((low) => runFrom(low, pieces)).filter((run) => run.includes(newest));
+/** The ages that agree with the newest observation if they prove a limit, oldest first; else null. */
+function agreementOn(newest: Observation, evidence: Evidence): readonly number[] | null {
+  const { observations } = evidence;
+  const candidates = observations.map((low) => runFrom(low, observations)).filter((run) => run.includes(newest));
   const agreeing = candidates.reduce((best, run) => (run.length > best.length ? run : best));
-  const disagreeing = pieces.length - agreeing.length;
-  if (agreeing.length < AGREEING_PIECES + disagreeing) return null;
-  const firstAt = Math.min(...agreeing.map(({ at }) => at));
-  const limit = Math.min(...agreeing.map(({ ageMs }) => ageMs));
-  const outlived = survived.find(({ at }) => at >= firstAt);
-  if (outlived !== undefined && outlived.ageMs > limit && !agesAgree(outlived.ageMs, limit)) return null;
+  const disagreeing = observations.length - agreeing.length;
+  if (agreeing.length < AGREEING_PIECES + disagreeing || isOutlived(agreeing, evidence)) return null;
   return agreeing.map(({ ageMs }) => ageMs);
 }
 
-/** The pieces that agree with `low` and are not below it, so that all of them agree with each other. */
-function runFrom(low: Piece, pieces: readonly Piece[]): Piece[] {
-  return pieces.filter(({ ageMs }) => ageMs >= low.ageMs && agesAgree(ageMs, low.ageMs));
+/** Whether a silence longer than these was lived through since the first of them. */
+function isOutlived(agreeing: readonly Observation[], { survived }: Evidence): boolean {
+  const firstAt = Math.min(...agreeing.map(({ at }) => at));
+  const limit = Math.min(...agreeing.map(({ ageMs }) => ageMs));
+  const longest = survived.find(({ at }) => at >= firstAt);
+  return longest !== undefined && isLonger(longest.ageMs, limit);
 }
 
-function noteSurvived(evidence: Evidence, gap: Piece): void {
+/** Longer than a limit, and not just by what limits and clocks differ. */
+function isLonger(ageMs: number, limitMs: number): boolean {
+  return ageMs > limitMs && !agesAgree(ageMs, limitMs);
+}
+
+/** The observations that agree with `low` and are not below it, so that all of them agree with each other. */
+function runFrom(low: Observation, observations: readonly Observation[]): Observation[] {
+  return observations.filter(({ ageMs }) => ageMs >= low.ageMs && agesAgree(ageMs, low.ageMs));
+}
+
+function noteSurvived(evidence: Evidence, gap: Observation): void {
   const { survived } = evidence;
   while ((survived.at(-1)?.ageMs ?? Infinity) <= gap.ageMs) survived.pop();
   survived.push(gap);
@@ -257,7 +252,7 @@ function stepsForgotten(learned: Learned, now: number): number {
 }
 
 function intervalOf(learned: Learned, now: number): number {
-  return Math.max(SHORTEST_INTERVAL_MS, learned.cutAfterMs / 2) * 1.5 ** stepsForgotten(learned, now);
+  return (learned.cutAfterMs / 2) * 1.5 ** stepsForgotten(learned, now);
 }
 
 function lessonOf(learned: Learned, now: number): Lesson {
@@ -265,7 +260,7 @@ function lessonOf(learned: Learned, now: number): Lesson {
   return { route, front, cutAfterMs, intervalMs: intervalOf(learned, now), agesMs };
 }
 
-/** Names of routes hold no spaces. */
-function keyOf(of: { readonly route: string; readonly front: string }): string {
+/** Unambiguous: names of routes hold no spaces. */
+function keyOf(of: LearnedOf): string {
   return `${of.route} ${of.front}`;
 }

@@ -1,4 +1,4 @@
-/** Something that wants to be looked at at a certain time. The heap keeps its two fields. */
+/** An item with a deadline. Both fields are written by the heap alone. */
 export interface Deadlined {
   /** In ms; `Infinity`: not for now. */
   deadline: number;

@@ -36,8 +36,20 @@ export const Stop = {
   badLength: 5,
   /** The header of a frame longer than `maxPayload` begins here. */
   tooLong: 6,
+  /** The place of `stopsAt` is reached. */
+  boundary: 7,
 } as const;
 export type Stop = (typeof Stop)[keyof typeof Stop];
+
+/** A place between frames at which a scan can be made to stop. */
+export const Boundary = {
+  none: 0,
+  /** Between two frames, wherever they belong. */
+  frame: 1,
+  /** Between two messages. */
+  message: 2,
+} as const;
+export type Boundary = (typeof Boundary)[keyof typeof Boundary];
 
 /** Rules of RFC 6455 that can be broken without breaking the walk. The endpoint judges; the proxy counts. */
 export type Violation =
@@ -51,7 +63,7 @@ export type Violation =
   | 'message inside a message';
 
 export interface ScannerLimits {
-  /** Longest payload that may pass, in bytes; `Infinity` for any. */
+  /** Longest payload that may pass, in bytes; `Infinity`: no limit. */
   readonly maxPayload: number;
   /** An extension was negotiated, so reserved bits and opcodes may have a meaning. */
   readonly extensions: boolean;
@@ -65,13 +77,15 @@ export interface ScannerLimits {
  * `scan` lets pass always ends at a frame boundary or inside a payload.
  */
 export class FrameScanner {
-  // What every chunk needs comes first, as in the tunnel.
+  // Field order matters: the first ones are read for every chunk and should share a cache line.
   /** Why the last `scan` stopped. */
   stop: Stop = Stop.exhausted;
   /** Payload bytes of the current frame that are still to come. */
   remaining = 0;
   /** Look for Pongs that may be ours. */
   watching = false;
+  /** Stop at the next such place. */
+  stopsAt: Boundary = Boundary.none;
   #heldLength = 0;
   #inMessage = false;
   /** Frames of this direction should be masked: they come from the client (RFC 6455 section 5.1). */
@@ -99,6 +113,11 @@ export class FrameScanner {
     this.#limits = limits;
   }
 
+  /** What was let pass ends between two frames, or, where asked for, between two messages. */
+  isAt(place: Boundary): boolean {
+    return this.remaining === 0 && (place !== Boundary.message || !this.#inMessage);
+  }
+
   /** Bytes kept back: 0 to 13 between scans. */
   get heldLength(): number {
     return this.#heldLength;
@@ -116,7 +135,13 @@ export class FrameScanner {
       next = this.#skip(chunk, next);
       if (this.remaining > 0 || this.#control !== 0) return this.#endOfFrame(next);
     }
-    while ((next = this.#skipPlain(chunk, next)) < chunk.length) {
+    while (true) {
+      if (this.stopsAt !== Boundary.none && this.isAt(this.stopsAt)) {
+        this.stop = Stop.boundary;
+        return next;
+      }
+      next = this.#skipPlain(chunk, next);
+      if (next >= chunk.length) return next;
       const unit = this.#unitLength(chunk, next, chunk.length);
       if (unit > chunk.length - next) {
         this.#hold(chunk, next);
@@ -135,9 +160,8 @@ export class FrameScanner {
       if ((first & CONTROL_BIT) === 0) this.#beginData(first, chunk[next + 1] as number);
       else this.#beginControl(chunk, next, unit);
       next = this.#skip(chunk, next + unit);
-      if (this.#control !== 0) return this.#endOfFrame(next);
+      if (this.remaining > 0 || this.#control !== 0) return this.#endOfFrame(next);
     }
-    return next;
   }
 
   /**
@@ -166,12 +190,13 @@ export class FrameScanner {
     return bytes;
   }
 
-  /** Steps over a candidate that turned out to be a stranger's Pong, as over any other frame. */
+  /** Steps over the candidate at which the scan stopped: it answers no Ping of ours, and counts like every other frame. */
   passCandidate(): void {
     this.frames++;
+    if (this.candidateHeader > 2 !== this.#masked) this.#violated('wrong masking');
   }
 
-  /** Steps over whole frames of the kind that nearly all are: one message each, nothing to note, nothing to stop for. */
+  /** A fast path for nearly all frames: whole data frames that are one message each, break no rule and are within the limit. */
   #skipPlain(chunk: Uint8Array, at: number): number {
     if (this.#inMessage) return at;
     const { extensions, maxPayload } = this.#limits;
@@ -180,7 +205,7 @@ export class FrameScanner {
     const shortest = this.#masked ? 6 : 2;
     let next = at;
     let frames = 0;
-    // A header that is cut reads as zeros behind the end, and its frame ends there as well, or later.
+    // Bytes behind the end of the chunk count as 0: a frame whose header is cut ends behind it or looks odd, and so ends the loop.
     while (next < chunk.length) {
       const opcode = ((chunk[next] as number) & known) ^ FIN_BIT;
       if (opcode !== OPCODE_BINARY && opcode !== OPCODE_TEXT) break;
@@ -207,11 +232,12 @@ export class FrameScanner {
     return headerLength(second) + (this.#isCandidate(bytes[at] as number, second) ? TAG_BYTES : 0);
   }
 
-  /** Only a Pong with FIN, no reserved bit, the masking of its side and a tag's length can be ours. */
+  /**
+   * Only a Pong with FIN, no reserved bit and a tag's length can be ours. Its masking does not matter: some peers answer with the
+   * wrong one, and relayed, such an answer makes the other end fail the connection, which had asked for nothing.
+   */
   #isCandidate(first: number, second: number): boolean {
-    return (
-      this.watching && first === (FIN_BIT | OPCODE_PONG) && second === (this.#masked ? MASK_BIT | TAG_BYTES : TAG_BYTES)
-    );
+    return this.watching && first === (FIN_BIT | OPCODE_PONG) && (second & LENGTH_BITS) === TAG_BYTES;
   }
 
   #hold(chunk: Uint8Array, at: number): void {
@@ -241,7 +267,7 @@ export class FrameScanner {
   }
 
   #beginData(first: number, second: number): void {
-    // One test for what every good frame has: no reserved bit, a known opcode.
+    // Reserved bits are above the opcode, so one comparison finds both them and unknown opcodes.
     if ((first & (RSV_BITS | OPCODE_BITS)) > OPCODE_BINARY) this.#judgeFirst(first, OPCODE_BINARY);
     if (((second & MASK_BIT) !== 0) !== this.#masked) this.#violated('wrong masking');
     const continues = (first & OPCODE_BITS) === OPCODE_CONTINUATION;

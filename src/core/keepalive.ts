@@ -1,4 +1,5 @@
-import type { PingSettings } from './settings.ts';
+import { Patience } from './patience.ts';
+import type { PingMode, PingSettings } from './settings.ts';
 
 /** A peer that drains at least this many bytes per ms (64 KiB/s) is never declared dead. */
 const DRAIN_BYTES_PER_MS = 65_536 / 1000;
@@ -7,20 +8,36 @@ const MAX_BUFFERED = 16 * 1024 * 1024;
 
 /** Pings come early by up to this fraction of the interval, so that connections opened together do not stay in step. */
 export const MAX_JITTER = 0.09;
-/** And by up to this fraction more, to go out together with others. */
+/** Due times are rounded down to multiples of this fraction of the interval, so that one wake-up sends the Pings of many connections. */
 const GRID = 0.01;
+
+/** Whether a Ping waits for a quiet time. */
+const WAITS_FOR_QUIET: Readonly<Record<PingMode, boolean>> = { idle: true, always: false };
 
 /** A Close may stay unanswered for this long where Pings are not judged, in ms. */
 const CLOSE_TIMEOUT = 60_000;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** A Ping whose answer is timed. It also shows how much the peer has read. */
+export interface AskedPing {
+  /** Bytes that had been sent to that side before it. */
+  readonly position: number;
+  /** When it was first with the kernel, in ms; `Infinity`: not yet. */
+  flushedAt: number;
+  /** Time that was excused until then, and what a slow reader needs for what was sent before it, in ms. */
+  excused: number;
+  drain: number;
+}
+
+const NO_PINGS: readonly AskedPing[] = [];
+
 /**
  * When to send a Ping towards one side of a connection, and when to call that side dead. Time is an argument: ms on a monotonic
  * clock. The hot path stores timestamps; whoever owns the timer asks for `nextDeadline` and comes back then.
  */
 export class Keepalive {
-  // What every chunk changes comes first, as in the tunnel.
+  // Field order matters: the first ones change with every chunk and should share a cache line.
   #heard: number;
   #sent: number;
   /** Since when an answer is awaited: the flush of the oldest unanswered Ping. */
@@ -35,6 +52,8 @@ export class Keepalive {
   readonly stall: number;
   pings = 0;
   pongs = 0;
+  /** A Ping was answered on this connection: one of ours, or one of an application. */
+  answersPings = false;
   /** Newest round trip of a Ping, in ms; -1 before the first. */
   rtt = -1;
 
@@ -47,9 +66,11 @@ export class Keepalive {
   #relayedPongs = 0;
   /** Pongs that nobody can have asked for. */
   #unasked = 0;
-  /** Number of the relayed Ping whose answer will tell how much was read, and what `position` was before it; 0: none. */
-  #probe = 0;
-  #probePosition = 0;
+  /** The relayed Ping whose answer is waited for, and its number. */
+  #probe: AskedPing | null = null;
+  #probeNumber = 0;
+  /** Pings on their way to the kernel. */
+  #unflushed: readonly AskedPing[] = NO_PINGS;
 
   /** When the newest Ping was handed to the socket. */
   #writtenAt: number;
@@ -58,6 +79,10 @@ export class Keepalive {
   /** It is progress that is awaited, not the answer to a Ping. */
   #awaitsProgress = false;
   #reading = true;
+  #pausedAt = 0;
+  /** Time in which no answer could be seen, because nothing was read or the timers were late, added up, in ms. */
+  #excused = 0;
+  readonly #patience = new Patience();
 
   #bytesAnswered = 0;
 
@@ -78,6 +103,21 @@ export class Keepalive {
   /** Bytes handed to this side's socket so far. */
   get position(): number {
     return this.#bytesSent;
+  }
+
+  /** When something last came from this side, in ms; `Infinity` while nothing is read, so that nobody knows. */
+  get heardAt(): number {
+    return this.#reading ? this.#heard : NEVER;
+  }
+
+  /** When something last went to this side, in ms. */
+  get sentAt(): number {
+    return this.#sent;
+  }
+
+  /** An application's own Ping passed towards this side, and no Pong has passed back since. */
+  get owesRelayedPong(): boolean {
+    return this.#relayedPing !== Number.NEGATIVE_INFINITY;
   }
 
   /** How long nothing has passed on this side, either way, in ms. */
@@ -105,9 +145,10 @@ export class Keepalive {
   }
 
   /** A Ping of ours goes out. */
-  sentPing(now: number): void {
+  sentPing(ping: AskedPing, now: number): void {
     this.pings++;
     this.#writtenAt = now;
+    this.#unflushed = [...this.#unflushed, ping];
   }
 
   /** An application's own Ping passed towards this side. @param count how many have by now */
@@ -118,20 +159,24 @@ export class Keepalive {
     this.#ask();
   }
 
-  /** A Pong that is not ours came back. @param count how many have by now */
-  relayedPong(count: number): void {
+  /** A Pong that is not ours came back. @param count how many have by now @param oldest of our Pings that is not answered yet */
+  relayedPong(count: number, oldest: AskedPing | null, now: number): void {
+    // One that nobody asked for (RFC 6455 section 5.5.3) answers nothing.
+    if (this.owesRelayedPong) this.answersPings = true;
     this.#relayedPing = Number.NEGATIVE_INFINITY;
     this.#relayedPongs = count;
-    this.#noteAnswer();
+    this.#noteRelayedAnswer(oldest, now);
   }
 
-  /** A Ping of ours was answered. @param position what `position` was when it was sent @param count how many were by now */
-  answered(sentAt: number, position: number, count: number, now: number): void {
+  /** A Ping of ours was answered. @param sentAt when it went out last @param count how many were answered by now */
+  answered(ping: AskedPing, sentAt: number, count: number, now: number): void {
     this.pongs = count;
+    this.answersPings = true;
     // The timer that sent it may have been early.
     this.rtt = Math.max(0, now - sentAt);
-    this.#bytesAnswered = Math.max(this.#bytesAnswered, position);
-    this.#noteAnswer();
+    const probe = this.#probe;
+    const isOlder = probe !== null && probe.position < ping.position && probe.flushedAt < ping.flushedAt;
+    this.#noteAnswer(ping, isOlder ? probe : ping, now);
   }
 
   /**
@@ -151,6 +196,12 @@ export class Keepalive {
 
   /** A Ping was handed to the kernel: from now on an answer is awaited. */
   flushedPing(now: number): void {
+    for (const ping of this.#unflushed) {
+      ping.flushedAt = now;
+      ping.excused = this.#excused;
+      ping.drain = this.#drainTime();
+    }
+    this.#unflushed = NO_PINGS;
     if (this.#askedAt !== NEVER || this.#closing) return;
     // A write is flushed as a whole: the peer may have had the Ping long before, and what came since is life.
     if (this.#heard > this.#writtenAt) return;
@@ -164,17 +215,20 @@ export class Keepalive {
   }
 
   /** Reading from this side has stopped, so no answer can be seen: its Pong clock stands still. */
-  paused(): void {
+  paused(now: number): void {
     this.#reading = false;
+    this.#pausedAt = now;
   }
 
   resumed(now: number): void {
+    if (!this.#reading) this.#excused += now - this.#pausedAt;
     this.#reading = true;
     if (this.#askedAt !== NEVER) this.#askedAt = now;
   }
 
-  /** The timers were late (a suspend, a blocked loop): nobody could answer, so everybody gets a fresh window. */
-  refresh(now: number): void {
+  /** The timers were late (a suspend, a blocked loop): nobody could answer, so everybody gets a fresh window. @param lost how late, in ms */
+  refresh(lost: number, now: number): void {
+    if (this.#reading) this.#excused += lost;
     if (this.#askedAt !== NEVER) this.#askedAt = now;
     if (this.#stalledAt !== NEVER) this.#stalledAt = now;
   }
@@ -202,8 +256,9 @@ export class Keepalive {
   pingDue(): number {
     const { interval, mode } = this.settings;
     if (interval === NEVER) return NEVER;
-    const quiet = mode === 'always' ? this.#pinged : Math.max(Math.min(this.#heard, this.#sent), this.#pinged);
-    // Due times fall on a grid, so that one wake-up sends the Pings of many connections and reads their answers.
+    // The first one does not wait for a quiet time, so that whether a side answers is known early.
+    const waits = WAITS_FOR_QUIET[mode] && this.pings > 0;
+    const quiet = waits ? Math.max(Math.min(this.#heard, this.#sent), this.#pinged) : this.#pinged;
     const grid = interval * GRID;
     const due = Math.floor((quiet + interval * (1 - this.#jitter)) / grid) * grid;
     // A relayed Ping may be answered in place of ours and the reverse, so one at a time (RFC 6455 section 5.5.3).
@@ -217,33 +272,56 @@ export class Keepalive {
 
   /** When the side is dead for whatever reason; `Infinity`: not for now. To be acted on after everything that has arrived was read. */
   judgementDue(): number {
-    const isJudged = this.settings.timeout !== NEVER || !this.#closing;
-    const timeout = isJudged ? this.settings.timeout : CLOSE_TIMEOUT;
-    const answer = this.#reading ? this.#askedAt + timeout + this.#allowance : NEVER;
+    const answer = this.#reading ? this.#askedAt + this.#timeout() + this.#allowance : NEVER;
     return Math.min(answer, this.stallDue());
   }
 
+  /**
+   * How long an answer may take, in ms. Only a side that has answered a Ping is judged by its silence: some peers that never
+   * answer are alive. A Close has to be answered by everybody.
+   */
+  #timeout(): number {
+    const { timeout } = this.settings;
+    if (this.#closing) return timeout === NEVER ? CLOSE_TIMEOUT : timeout;
+    return this.answersPings ? Math.max(timeout, this.#patience.ms) : NEVER;
+  }
+
   #ask(): void {
-    if (this.#probe !== 0) return;
-    this.#probe = this.#relayedPings;
-    this.#probePosition = this.#bytesSent;
+    if (this.#probe !== null) return;
+    this.#probe = { position: this.#bytesSent, flushedAt: NEVER, excused: 0, drain: 0 };
+    this.#probeNumber = this.#relayedPings;
+    this.#unflushed = [...this.#unflushed, this.#probe];
   }
 
   /**
-   * The tag tells which of our Pings is answered. A relayed Pong need not say so, but the n-th one answers the n-th relayed Ping or a
-   * later one; one that nobody asked for (RFC 6455 section 5.5.3) answers none of ours.
+   * A relayed Pong need not say which Ping it answers, but the n-th one answers the n-th relayed Ping or a later one; one that nobody
+   * asked for (RFC 6455 section 5.5.3) answers none of ours.
    */
-  #noteAnswer(): void {
+  #noteRelayedAnswer(oldest: AskedPing | null, now: number): void {
     this.#unasked = Math.max(this.#unasked, this.#relayedPongs - this.#relayedPings);
-    if (this.#relayedPongs - this.#unasked >= this.#probe)
-      this.#bytesAnswered = Math.max(this.#bytesAnswered, this.#probePosition);
-    if (this.#bytesAnswered >= this.#probePosition) this.#probe = 0;
+    const probe = this.#probe;
+    if (probe === null || this.#relayedPongs - this.#unasked < this.#probeNumber) return;
+    // Who answers only the newest Ping has kept one of ours waiting that went before.
+    this.#noteAnswer(probe, oldest !== null && oldest.position < probe.position ? oldest : probe, now);
+  }
+
+  /** @param first the Ping that has waited longest for this answer */
+  #noteAnswer(ping: AskedPing, first: AskedPing, now: number): void {
+    this.#bytesAnswered = Math.max(this.#bytesAnswered, ping.position);
+    if (this.#probe !== null && this.#bytesAnswered >= this.#probe.position) this.#probe = null;
+    const time = now - first.flushedAt - (this.#excused - first.excused);
+    this.#patience.note(time, first.drain, this.settings.timeout);
   }
 
   /** Invariant 7: what was sent but not known to be read gets the time that a slow peer needs to drain it. */
   #await(now: number): void {
     this.#askedAt = now;
     this.#awaitsProgress = false;
-    this.#allowance = Math.min(this.#bytesSent - this.#bytesAnswered, MAX_BUFFERED) / DRAIN_BYTES_PER_MS;
+    this.#allowance = this.#drainTime();
+  }
+
+  /** In ms. */
+  #drainTime(): number {
+    return Math.min(this.#bytesSent - this.#bytesAnswered, MAX_BUFFERED) / DRAIN_BYTES_PER_MS;
   }
 }

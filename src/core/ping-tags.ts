@@ -1,34 +1,40 @@
 import { readInt32 } from './frame.ts';
+import type { AskedPing } from './keepalive.ts';
 
 /** A peer may answer only the newest Ping (RFC 6455 section 5.5.3), so more than a few outstanding tags are of no use. */
 const MAX_OUTSTANDING = 4;
 
 /** An injected Ping that may still be answered. */
-export interface OutstandingPing {
+export interface OutstandingPing extends AskedPing {
   readonly high: number;
   readonly low: number;
   /** How often it went out without an answer so far. */
   copies: number;
   /** When it went out last, in ms. */
   sentAt: number;
-  /** Bytes that had been sent to that side before it. */
-  readonly position: number;
-  /** How long nothing had passed on that side, either way, before it, in ms. */
-  readonly quiet: number;
 }
 
 const NONE: readonly OutstandingPing[] = [];
 
 /** The tags of injected Pings towards one side that are not answered yet, oldest first. */
 export class PingTags {
-  /** How many are outstanding. Asked for with every chunk. */
+  /** How many are outstanding. Read for every chunk. */
   size = 0;
   /** Replaced, not changed: an array that has grown keeps its room, and most of the time there is nothing to keep. */
   #outstanding: readonly OutstandingPing[] = NONE;
 
+  get oldest(): OutstandingPing | null {
+    return this.#outstanding[0] ?? null;
+  }
+
+  /** No more tags may be outstanding. */
+  get isFull(): boolean {
+    return this.size >= MAX_OUTSTANDING;
+  }
+
   /** The Ping to send again once no more tags may be outstanding; null while another one may. */
   get toRepeat(): OutstandingPing | null {
-    return this.size < MAX_OUTSTANDING ? null : (this.#outstanding.at(-1) as OutstandingPing);
+    return this.isFull ? (this.#outstanding.at(-1) as OutstandingPing) : null;
   }
 
   /** A Ping goes out. The tag of `toRepeat` may stand in another one: every copy of it may be answered. */
@@ -52,10 +58,12 @@ export class PingTags {
     const index = this.#indexOf(high, low);
     if (index === -1) return null;
     const answered = this.#outstanding[index] as OutstandingPing;
-    answered.copies--;
-    const isDone = answered.copies === 0;
-    this.#replace(this.#outstanding.slice(isDone ? index + 1 : index));
-    return answered;
+    // A peer that answers only the newest Ping has kept the oldest one waiting: its time counts.
+    const { flushedAt, excused, drain } = this.#outstanding[0] as OutstandingPing;
+    const newer = this.#outstanding.slice(index + 1);
+    const copies = answered.copies - 1;
+    this.#replace(copies === 0 ? newer : [{ ...answered, copies, flushedAt: nextCopy(answered) }, ...newer]);
+    return { ...answered, flushedAt, excused, drain };
   }
 
   #replace(outstanding: readonly OutstandingPing[]): void {
@@ -71,4 +79,9 @@ export class PingTags {
     }
     return index;
   }
+}
+
+/** About when the second copy was with the kernel: they go out at equal intervals. */
+function nextCopy({ flushedAt, sentAt, copies }: OutstandingPing): number {
+  return flushedAt > sentAt ? flushedAt : flushedAt + (sentAt - flushedAt) / (copies - 1);
 }

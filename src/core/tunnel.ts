@@ -1,54 +1,78 @@
-import { Ending, LINGER } from './ending.ts';
+import { CloseState } from './closing.ts';
+import type { RandomInt32 } from './frame.ts';
 import { Keepalive } from './keepalive.ts';
-import { Flush, jitter, Leg } from './leg.ts';
+import { Flush, jitter, TunnelSide } from './side.ts';
 import { type OutstandingPing, PingTags } from './ping-tags.ts';
-import { Relay, Seen } from './relay.ts';
-import type { CloseFacts, Side } from './report.ts';
+import { type ChunkList, Direction, type DirectionLimits, PushEvents } from './direction.ts';
+import type { CloseFacts, Side } from './events.ts';
 import type { KeepaliveSettings } from './settings.ts';
-import type { TunnelContext, TunnelOptions } from './tunnel-options.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** Silences on the client side of at least this long are told, in ms. */
+const LONG_SILENCE = 1000;
+
+/** What a tunnel uses of its owner, and what it tells it. */
+export interface TunnelOwner {
+  readonly random: RandomInt32;
+  /** Where bytes for each side go. The owner empties them after every call, so tunnels can share them. */
+  readonly toClient: ChunkList;
+  readonly toUpstream: ChunkList;
+  /** A Ping of ours was answered. */
+  answered(side: Side, ping: OutstandingPing, now: number): void;
+  /** Real traffic came back after the client side had been without any for `gap` ms, kept open by Pings. */
+  bridged(gap: number): void;
+  /** A byte passed on the client side after a silence of `silence` ms, a second or more. */
+  outlived(silence: number): void;
+}
+
+export interface TunnelOptions {
+  readonly keepalive: KeepaliveSettings;
+  /** How long queued bytes may make no progress, in ms. */
+  readonly stall: number;
+  /** Kept as it is: tunnels of the same kind share it. */
+  readonly limits: DirectionLimits;
+}
 
 /**
- * A WebSocket connection through the proxy: two directions, two keepalives, and an ending. Bytes, ends and times go in; bytes
- * (`leg.out`), flush marks and wishes come out, for the owner of the sockets to carry out after every call.
+ * A WebSocket connection through the proxy: two directions, two keepalives, and a close state. Bytes, ends and times go in; bytes
+ * (`side.out`), flush marks and socket actions come out, for the owner of the sockets to carry out after every call.
  */
 export class Tunnel {
-  // What every chunk needs comes first here, and in what it leads to: thousands of connections do not fit into a processor's cache.
-  readonly client: Leg;
-  readonly upstream: Leg;
-  /** When the last byte that was not ours passed, in ms. */
+  // Field order matters here, and in what it leads to: what is read for every chunk comes first and should share a cache line.
+  readonly client: TunnelSide;
+  readonly upstream: TunnelSide;
+  /** When the last byte that was neither ours nor part of a Close passed, in ms. */
   activeAt: number;
   #frontIdleTimeout: number;
-  #ending: Ending | null = null;
+  #closing: CloseState | null = null;
 
-  readonly #context: TunnelContext;
+  readonly #owner: TunnelOwner;
 
-  constructor(options: TunnelOptions, context: TunnelContext, now: number) {
+  constructor(options: TunnelOptions, owner: TunnelOwner, now: number) {
     const { keepalive, stall, limits } = options;
-    this.#context = context;
+    this.#owner = owner;
     this.#frontIdleTimeout = keepalive.frontIdleTimeout;
     this.activeAt = now;
-    const { random, toClient, toUpstream } = context;
+    const { random, toClient, toUpstream } = owner;
     // A side's Pings go out in one direction, and their answers come back in the other.
     const clientTags = new PingTags();
     const upstreamTags = new PingTags();
-    const down = new Relay(false, limits, upstreamTags);
-    const up = new Relay(true, limits, clientTags);
+    const down = new Direction(false, limits, upstreamTags);
+    const up = new Direction(true, limits, clientTags);
     const clientKeepalive = new Keepalive(keepalive.client, stall, jitter(random), now);
     const upstreamKeepalive = new Keepalive(keepalive.upstream, stall, jitter(random), now);
-    this.client = new Leg('client', clientKeepalive, down, clientTags, toClient, random);
-    this.upstream = new Leg('upstream', upstreamKeepalive, up, upstreamTags, toUpstream, random);
+    this.client = new TunnelSide('client', clientKeepalive, down, clientTags, toClient, random);
+    this.upstream = new TunnelSide('upstream', upstreamKeepalive, up, upstreamTags, toUpstream, random);
   }
 
   /** How it ended; null while nothing has ended it. */
   get facts(): CloseFacts | null {
-    return this.#ending === null ? null : this.#ending.facts;
+    return this.#closing === null ? null : this.#closing.facts;
   }
 
   /** Who gets what when it ends. Made when it is first asked for: most of the time nothing ends. */
-  get ending(): Ending {
-    return (this.#ending ??= new Ending(this.client, this.upstream));
+  get closing(): CloseState {
+    return (this.#closing ??= new CloseState(this.client, this.upstream));
   }
 
   /** Both sockets are gone. */
@@ -56,8 +80,8 @@ export class Tunnel {
     return this.client.state === 'gone' && this.upstream.state === 'gone';
   }
 
-  leg(side: Side): Leg {
-    return side === 'client' ? this.client : this.upstream;
+  side(name: Side): TunnelSide {
+    return name === 'client' ? this.client : this.upstream;
   }
 
   /** New keepalive settings for an open connection. */
@@ -68,52 +92,52 @@ export class Tunnel {
   }
 
   /** Bytes came from a side. They are passed on in `out` of the other one, valid as long as the chunk is. */
-  receive(side: Side, chunk: Uint8Array, now: number): void {
-    const from = this.leg(side);
+  receive(name: Side, chunk: Uint8Array, now: number): void {
+    const from = this.side(name);
     const to = this.#other(from);
+    if (from === this.client) this.#noteSilence(now);
     from.keepalive.heard(now);
-    const before = to.relay.bytes;
-    const seen = to.relay.push(chunk, now, to.out);
-    if (to.relay.bytes !== before) this.#noteActivity(now);
-    if (seen !== Seen.nothing) this.#react(from, to, seen, now);
+    const before = to.outgoing.bytes;
+    const seen = to.outgoing.push(chunk, now, to.out);
+    if (to.outgoing.bytes !== before) this.#noteActivity(now, (seen & PushEvents.close) !== 0);
+    if (seen !== PushEvents.nothing) this.#react(from, to, seen, now);
   }
 
   /** Bytes were handed to a side's socket. */
-  wrote(side: Side, bytes: number, now: number): void {
-    this.leg(side).keepalive.sent(bytes, now);
+  wrote(name: Side, bytes: number, now: number): void {
+    const side = this.side(name);
+    if (side === this.client) this.#noteSilence(now);
+    side.keepalive.sent(bytes, now);
   }
 
   /** A write that carried marks is with the kernel. */
-  flushed(side: Side, marks: number, now: number): void {
-    const leg = this.leg(side);
-    if ((marks & Flush.ping) !== 0 && this.facts === null) leg.keepalive.flushedPing(now);
-    if ((marks & (Flush.close | Flush.ownClose)) !== 0) this.ending.flushedClose(leg, marks, now);
+  flushed(name: Side, marks: number, now: number): void {
+    const side = this.side(name);
+    if ((marks & Flush.ping) !== 0 && this.facts === null) side.keepalive.flushedPing(now);
+    if ((marks & (Flush.close | Flush.ownClose)) !== 0) this.closing.flushedClose(side, marks, now);
   }
 
   /** A side has ended its direction of TCP. */
-  end(side: Side, now: number): void {
-    const leg = this.leg(side);
-    if (leg.state === 'gone') return;
-    leg.ended = true;
-    this.#releaseHeld(leg);
-    this.ending.ended(leg, now);
+  end(name: Side, now: number): void {
+    const side = this.side(name);
+    if (side.state === 'gone') return;
+    side.ended = true;
+    this.#releaseHeld(side);
+    this.closing.ended(side, now);
   }
 
   /** A side's socket is gone: reset by the peer, or failed. */
-  reset(side: Side, now: number): void {
-    const leg = this.leg(side);
-    if (leg.state === 'gone') return;
-    this.#releaseHeld(leg);
-    leg.ended = true;
-    this.ending.lost(leg, now);
+  reset(name: Side, now: number): void {
+    const side = this.side(name);
+    if (side.state === 'gone') return;
+    this.#releaseHeld(side);
+    side.ended = true;
+    this.closing.lost(side, now);
   }
 
   /** Our TCP end towards a side is with the kernel. */
-  finished(side: Side, now: number): void {
-    const leg = this.leg(side);
-    leg.finished = true;
-    if (leg.ended) leg.destroy();
-    else leg.until = now + LINGER;
+  finished(name: Side, now: number): void {
+    this.side(name).finished(now);
   }
 
   /** When `handleTimer` wants to be called; `Infinity`: not for now. */
@@ -121,39 +145,42 @@ export class Tunnel {
     return Math.min(
       this.client.judgementDue(),
       this.upstream.judgementDue(),
-      this.#pingDue(this.client),
-      this.#pingDue(this.upstream),
+      this.#sendDue(this.client),
+      this.#sendDue(this.upstream),
     );
   }
 
   /**
-   * Sends the Pings that are due.
+   * Sends the Pings that are due, and the Pongs in their place.
    *
    * @returns whether a deadline has passed for which `judge` has to be called, after everything that had arrived was read
    */
   handleTimer(now: number): boolean {
-    if (this.#pingDue(this.client) <= now) this.#ping(this.client, now);
-    if (this.#pingDue(this.upstream) <= now) this.#ping(this.upstream, now);
+    if (this.#sendDue(this.client) <= now) this.#sendWhatIsDue(this.client, now);
+    if (this.#sendDue(this.upstream) <= now) this.#sendWhatIsDue(this.upstream, now);
     return this.client.judgementDue() <= now || this.upstream.judgementDue() <= now;
   }
 
   /** Carries out what passed deadlines demand. */
   judge(now: number): void {
-    this.#judgeLeg(this.client, now);
-    this.#judgeLeg(this.upstream, now);
+    this.#judgeSide(this.client, now);
+    this.#judgeSide(this.upstream, now);
   }
 
-  /** The timers were late: nobody could answer, so nobody is to blame. */
-  refresh(now: number): void {
-    for (const leg of [this.client, this.upstream]) {
-      leg.keepalive.refresh(now);
-      if (leg.until !== NEVER) leg.until = now + LINGER;
-    }
+  /** The timers were late: nobody could answer, so nobody is to blame. @param lost how late, in ms */
+  refresh(lost: number, now: number): void {
+    this.client.refresh(lost, now);
+    this.upstream.refresh(lost, now);
   }
 
-  /** The proxy stops: a Close of ours both ways, at the next boundary. */
-  drain(code: number, reason: string, now: number): void {
-    if (this.facts === null) this.ending.drained(code, reason, now);
+  /** The proxy stops: both sides end at the end of the message under way. @param code of a Close before that; null: none */
+  drain(code: number | null, reason: string, now: number): void {
+    if (this.facts === null) this.closing.drained(code, reason, now);
+  }
+
+  /** The connection has become too old: both sides end at the end of the message under way. */
+  expire(now: number): void {
+    if (this.facts === null) this.closing.expired(now);
   }
 
   /** No more time: whatever is still there ends behind what is queued. */
@@ -164,62 +191,80 @@ export class Tunnel {
 
   /** Something of our own failed: this connection ends, and no other. */
   fail(now: number): void {
-    this.ending.failed(now);
+    this.closing.failed(now);
   }
 
-  #other(leg: Leg): Leg {
-    return leg === this.client ? this.upstream : this.client;
+  #other(side: TunnelSide): TunnelSide {
+    return side === this.client ? this.upstream : this.client;
   }
 
-  #noteActivity(now: number): void {
+  #noteActivity(now: number, hasClose: boolean): void {
     const gap = now - this.activeAt;
-    this.activeAt = now;
-    if (gap > this.#frontIdleTimeout) this.#context.bridged(gap);
+    if (!hasClose) this.activeAt = now;
+    if (gap > this.#frontIdleTimeout) this.#owner.bridged(gap);
   }
 
-  #react(from: Leg, to: Leg, seen: number, now: number): void {
-    if ((seen & Seen.injected) !== 0) to.afterInjection(now);
-    if ((seen & Seen.ping) !== 0) {
-      to.keepalive.relayedPing(to.relay.pings, now);
+  #noteSilence(now: number): void {
+    const silence = this.client.keepalive.quietFor(now);
+    if (silence >= LONG_SILENCE && this.facts === null) this.#owner.outlived(silence);
+  }
+
+  #react(from: TunnelSide, to: TunnelSide, seen: number, now: number): void {
+    if ((seen & PushEvents.injected) !== 0) this.#afterInjection(to, now);
+    if ((seen & PushEvents.ping) !== 0) {
+      to.keepalive.relayedPing(to.outgoing.pings, now);
       to.flush |= Flush.ping;
     }
-    if ((seen & Seen.pong) !== 0) from.keepalive.relayedPong(to.relay.pongs);
-    if ((seen & Seen.ownPong) !== 0) this.#afterOwnPong(from, to, now);
-    if ((seen & Seen.close) !== 0) this.ending.relayedClose(from, to, now);
-    if ((seen & Seen.broken) !== 0) this.ending.brokeLimit(from, to, now);
+    if ((seen & PushEvents.pong) !== 0) from.keepalive.relayedPong(to.outgoing.pongs, from.oldestPing, now);
+    if ((seen & PushEvents.ownPong) !== 0) this.#afterOwnPong(from, to, now);
+    if ((seen & PushEvents.close) !== 0) this.closing.relayedClose(from, to, now);
+    if ((seen & PushEvents.limitPassed) !== 0) this.closing.passedLimit(from, to, now);
   }
 
-  #afterOwnPong(from: Leg, to: Leg, now: number): void {
-    const ping = to.relay.answered as OutstandingPing;
-    to.relay.answered = null;
-    from.keepalive.answered(ping.sentAt, ping.position, to.relay.ownPongs, now);
-    this.#context.answered(from.side, ping, now);
+  #afterInjection(to: TunnelSide, now: number): void {
+    to.afterInjection(now);
+    if (to.state === 'closing') this.closing.finishOnceStopped();
   }
 
-  /** Lets go of what the ended side's direction held back. */
-  #releaseHeld(leg: Leg): void {
-    const to = this.#other(leg);
-    to.relay.end(to.out);
+  #afterOwnPong(from: TunnelSide, to: TunnelSide, now: number): void {
+    const ping = to.outgoing.answered as OutstandingPing;
+    to.outgoing.answered = null;
+    from.keepalive.answered(ping, ping.sentAt, to.outgoing.ownPongs, now);
+    this.#owner.answered(from.name, ping, now);
+  }
+
+  /** Passes on the bytes that were held back to complete a header: no more will come. */
+  #releaseHeld(side: TunnelSide): void {
+    const to = this.#other(side);
+    to.outgoing.end(to.out);
   }
 
   /** Pings go on until anything has begun to end the connection. */
-  #pingDue(leg: Leg): number {
-    return this.facts === null ? leg.keepalive.pingDue() : NEVER;
+  #sendDue(side: TunnelSide): number {
+    return this.facts === null ? Math.min(side.pingDue(), side.pongDue(), side.patienceDue()) : NEVER;
   }
 
-  #ping(leg: Leg, now: number): void {
-    leg.ping(now);
-    // Stopped inside frames both ways, neither side could ever be asked.
-    if (leg.relay.isWaiting && this.#other(leg).relay.scanner.remaining > 0) leg.keepalive.awaitProgress(now);
+  #sendWhatIsDue(side: TunnelSide, now: number): void {
+    // One at a time: the due times of the others follow from what was sent, and that counts once it was written.
+    if (side.patienceDue() <= now) side.losePatience(now);
+    else if (side.pingDue() <= now) this.#ping(side, now);
+    else if (side.pongDue() <= now) side.pong(this.#other(side).keepalive.owesRelayedPong, now);
   }
 
-  #judgeLeg(leg: Leg, now: number): void {
-    if (leg.state === 'gone' || leg.judgementDue() > now) return;
-    if (leg.until <= now) {
-      if (leg.state === 'finishing') leg.destroy();
-      else leg.finish();
-    } else if (leg.keepalive.stallDue() <= now) this.ending.died(leg, 'stall', now);
-    else if (this.facts === null) this.ending.died(leg, 'pong_timeout', now);
-    else this.ending.leftCloseUnanswered(leg);
+  #ping(side: TunnelSide, now: number): void {
+    side.ping(now);
+    // With both directions inside a frame no Ping can go out either way, so missing bytes have to do in place of a missing Pong.
+    const isInside = side.outgoing.scanner.remaining > 0 && this.#other(side).outgoing.scanner.remaining > 0;
+    if (side.outgoing.isWaiting && isInside) side.keepalive.awaitProgress(now);
+  }
+
+  #judgeSide(side: TunnelSide, now: number): void {
+    if (side.state === 'gone' || side.judgementDue() > now) return;
+    if (side.until <= now) {
+      if (side.state === 'finished') side.destroy();
+      else side.finish();
+    } else if (side.keepalive.stallDue() <= now) this.closing.died(side, 'stall', now);
+    else if (this.facts === null) this.closing.died(side, 'pong_timeout', now);
+    else this.closing.leftCloseUnanswered(side);
   }
 }

@@ -24,9 +24,10 @@ export interface Demo {
    *
    * @param listen `host:port`; by default port 8080 of this machine, or another one where that is taken
    * @param proxy what the proxy listens on
+   * @param statusPage its URL; null: there is none
    * @returns the URL of the page
    */
-  open(listen: string | undefined, proxy: readonly Address[]): Promise<string>;
+  open(listen: string | undefined, proxy: readonly Address[], statusPage: string | null): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -36,11 +37,11 @@ export async function startDemo(env: NodeJS.ProcessEnv): Promise<Demo> {
   return {
     upstream: `http://127.0.0.1:${room.port}`,
     env: { ...DEFAULTS, ...env },
-    async open(listen, [proxy]) {
+    async open(listen, [proxy], statusPage) {
       const address = parseListen(listen ?? '127.0.0.1:8080');
-      if (address.kind === 'unix' || proxy?.kind !== 'tcp') throw new UsageError('the demo listens on host:port alone');
+      if (address.kind === 'unix' || proxy?.kind !== 'tcp') throw new UsageError('the demo listens only on host:port');
       const { host, port } = address;
-      const options = { host, roomPort: room.port, proxyPort: proxy.port, idleLimit: IDLE_LIMIT };
+      const options = { host, roomPort: room.port, proxyPort: proxy.port, idleLimit: IDLE_LIMIT, statusPage };
       front = await startFront({ ...options, port }).catch((error: NodeJS.ErrnoException) => {
         if (listen !== undefined || error.code !== 'EADDRINUSE') throw error;
         return startFront({ ...options, port: 0 });

@@ -17,6 +17,8 @@ export interface FrontOptions {
   readonly proxyPort: number;
   /** How long a connection may be silent, in ms. */
   readonly idleLimit: number;
+  /** Where the proxy's status page is; null: nowhere. */
+  readonly statusPage: string | null;
 }
 
 export interface DemoFront {
@@ -28,7 +30,7 @@ type Lane = 'straight' | 'kept';
 
 /** What a page is told. */
 type FrontEvent =
-  | { readonly kind: 'hello'; readonly idleLimit: number }
+  | { readonly kind: 'hello'; readonly idleLimit: number; readonly statusPage: string | null }
   | { readonly kind: 'ping'; readonly lane: Lane }
   | { readonly kind: 'cut'; readonly lane: Lane; readonly silentMs: number };
 
@@ -40,7 +42,7 @@ export async function startFront(options: FrontOptions): Promise<DemoFront> {
   const sockets = new Set<Socket>();
   const forward = httpProxy.createProxyServer({ target: `http://127.0.0.1:${options.proxyPort}` });
   const server = createServer((req, res) => {
-    if (req.url?.startsWith('/demo/events')) openEvents(pages, options.idleLimit, req, res);
+    if (req.url?.startsWith('/demo/events')) openEvents(pages, options, req, res);
     else forward.web(req, res, {}, () => res.writeHead(502).end('the proxy is not there\n'));
   });
   server.on('connection', (socket) => {
@@ -68,7 +70,7 @@ function visitorOf(req: IncomingMessage): string {
 
 function openEvents(
   pages: Map<string, ServerResponse>,
-  idleLimit: number,
+  { idleLimit, statusPage }: FrontOptions,
   req: IncomingMessage,
   res: ServerResponse,
 ): void {
@@ -78,7 +80,7 @@ function openEvents(
     if (pages.get(visitor) === res) pages.delete(visitor);
   });
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-  sendEvent(res, { kind: 'hello', idleLimit });
+  sendEvent(res, { kind: 'hello', idleLimit, statusPage });
 }
 
 function sendEvent(page: ServerResponse | undefined, event: FrontEvent): void {
@@ -96,7 +98,7 @@ function passUpgrade(
   const lane: Lane = target.startsWith(STRAIGHT) ? 'straight' : 'kept';
   const path = lane === 'straight' ? target.slice(STRAIGHT.length - 1) : target;
   const port = lane === 'straight' ? options.roomPort : options.proxyPort;
-  const upstream = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  const upstream = connect({ host: '127.0.0.1', port, allowHalfOpen: true, ...OWN_ADDRESS });
   upstream.write(requestHead(req, path));
   upstream.write(head);
   let heardAt = performance.now();
@@ -125,10 +127,13 @@ function passUpgrade(
   upstream.on('data', sawPing);
 }
 
+/** A front on another machine has another address than its clients. Only Linux has all of 127.0.0.0/8 without being told. */
+const OWN_ADDRESS = process.platform === 'linux' ? { localAddress: '127.0.0.2' } : {};
+
 function requestHead(req: IncomingMessage, path: string): string {
   let text = `${req.method} ${path} HTTP/1.1\r\n`;
   for (let at = 0; at < req.rawHeaders.length; at += 2) text += `${req.rawHeaders[at]}: ${req.rawHeaders[at + 1]}\r\n`;
-  return `${text}\r\n`;
+  return `${text}X-Forwarded-For: ${req.socket.remoteAddress ?? ''}\r\n\r\n`;
 }
 
 /** Looks through what a server sends, behind its 101, and reports each Ping. */

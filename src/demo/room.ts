@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { PAGE } from './page.ts';
+import { demoPages } from './page.ts';
 
 export interface RoomOptions {
   /** 0 takes a free one. */
@@ -77,9 +77,12 @@ async function closeRoom(server: Server, open: Iterable<Socket>): Promise<void> 
 /** For peers that broke the protocol or vanished: the socket ends by itself, and 'close' follows. */
 function ignore(): void {}
 
+const pages = demoPages();
+
 function serveHttp(request: IncomingMessage, response: ServerResponse): void {
   const path = parseUrl(request)?.pathname;
-  if (path === '/') response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(PAGE);
+  const page = pages.get(path ?? '');
+  if (page !== undefined) response.writeHead(200, { 'Content-Type': page.contentType }).end(page.body);
   else if (path === '/health') response.writeHead(200, { 'Content-Type': 'text/plain' }).end('true');
   else response.writeHead(404, { 'Content-Type': 'text/plain' }).end('404 page not found\n');
 }

@@ -9,6 +9,8 @@ import { bad, type Finding } from './findings.ts';
 
 /** An answer to the handshake. Whatever stands here may carry secrets: `hide` is for what is shown of it. */
 export interface Answer {
+  /** Of the status line, such as `1.1`. */
+  readonly version: string;
   readonly status: number;
   /** Of the status line. */
   readonly reason: string;
@@ -40,7 +42,9 @@ type Rule = readonly [fits: (it: Case) => boolean, words: (it: Case) => Words];
 
 const RULES: readonly Rule[] = [
   [({ answer }) => /HTTPS port|SSL-enabled server port|HTTP request to an HTTPS/i.test(answer.body), plainHttpOnTls],
+  [arrivedAsHttp10, oldVersion],
   [lacksUpgrade, missingUpgrade],
+  [({ isOurs }) => isOurs, refusedByUs],
   [({ answer }) => answer.status >= 300 && answer.status < 400, redirect],
   [({ answer }) => answer.status === 401, unauthorized],
   [({ answer }) => answer.status === 403, forbidden],
@@ -76,6 +80,20 @@ function statusOf({ answer, hide }: Case): string {
   return `${answer.status} ${hide(answer.reason)}`.trim();
 }
 
+/** Said by this proxy, by Go's and by Python's servers: nginx speaks HTTP/1.0 to what is behind it unless it is told otherwise. */
+function arrivedAsHttp10({ answer }: Case): boolean {
+  return /needs HTTP\/1\.1|HTTP\/1\.1 or higher|expected HTTP\/1\.1|unsupported protocol|bad protocol version/i.test(
+    answer.body,
+  );
+}
+
+function oldVersion(it: Case): Words {
+  return [
+    `${statusOf(it)} from ${it.from}: the handshake arrived there as HTTP/1.0`,
+    `The proxy in front passes it on in HTTP/1.0. In nginx, in the location for ${it.url.pathname}:\n    ${NGINX_LINES[0]}`,
+  ];
+}
+
 /** 426 from this proxy and from libraries; gorilla (Neko) says 400 and names the header, and so do others. */
 function lacksUpgrade({ answer }: Case): boolean {
   if (answer.status === 426) return !/Sec-WebSocket-Version/i.test(answer.body);
@@ -90,27 +108,43 @@ function missingUpgrade(it: Case): Words {
   const lines = NGINX_LINES.map((line) => `    ${line}`).join('\n');
   return [
     `${statusOf(it)} from ${it.from}: the Upgrade header was lost on the way`,
-    `The proxy in front strips it. In nginx, in the location for ${it.url.pathname}:\n${lines}\n` +
-      'Elsewhere: switch on WebSocket support (Apache: ProxyPass with upgrade=websocket; Caddy, Traefik and HAProxy have it on).',
+    `A proxy in front strips it. In nginx, in the location for ${it.url.pathname}:\n${lines}\n` +
+      'Elsewhere: switch on WebSocket support (Apache: ProxyPass with upgrade=websocket; Caddy, Traefik and HAProxy need nothing).',
   ];
 }
 
 function plainHttpOnTls(): Words {
-  return ['the port wants TLS', 'Use wss:// in place of ws://.'];
+  return ['the port wants TLS', 'Use wss:// instead of ws://.'];
 }
 
 function redirect(it: Case): Words {
   const { url, answer, hide } = it;
   const location = answer.headers['location'] ?? '';
-  const target = URL.canParse(location, httpUrl(url)) ? new URL(location, httpUrl(url)) : null;
   const title = `${statusOf(it)} from ${it.from}: a redirect`;
-  if (target === null) return [title, 'WebSockets do not follow redirects. Serve this address directly.'];
-  const place = hide(`${target.protocol.replace('http', 'ws')}//${target.host}${target.pathname}`);
+  if (location === '' || !URL.canParse(location, httpUrl(url))) {
+    return [`${title} without a place to go`, 'WebSockets do not follow redirects. Let this address answer itself.'];
+  }
+  const target = new URL(location, httpUrl(url));
+  const scheme = WEBSOCKET_SCHEMES[target.protocol];
+  if (scheme === undefined) {
+    return [
+      `${title} to a ${hide(target.protocol)} address, where no WebSocket can be`,
+      'Do not follow it. See the configuration of that server, or whether it is the server that you meant.',
+    ];
+  }
+  const place = hide(`${scheme}//${target.host}${target.pathname}`);
   if (/log-?in|sign-?in|auth|sso|oauth/i.test(target.host + target.pathname)) {
     return [`${title} to a login (${place})`, "Log in with a browser, and pass its cookie: --header 'Cookie: ...'"];
   }
   return [`${title} to ${place}`, `WebSockets do not follow redirects. Use ${place}, with the same query.`];
 }
+
+const WEBSOCKET_SCHEMES: Readonly<Record<string, string>> = {
+  'http:': 'ws:',
+  'ws:': 'ws:',
+  'https:': 'wss:',
+  'wss:': 'wss:',
+};
 
 function httpUrl(url: URL): string {
   return url.href.replace(/^ws/, 'http');
@@ -118,18 +152,12 @@ function httpUrl(url: URL): string {
 
 function unauthorized(it: Case): Words {
   return [
-    `${statusOf(it)} from ${it.from}: it wants a login`,
+    `${statusOf(it)} from ${it.from}: it asks for a login`,
     "For a user name and password: wss://user:password@host/... For a token: --header 'Authorization: Bearer ...'",
   ];
 }
 
 function forbidden(it: Case): Words {
-  if (it.isOurs) {
-    return [
-      `${statusOf(it)} from ws-keepalive-proxy: this Origin may not connect`,
-      "Add it to allowed_origins, or try as the page's own: --header 'Origin: https://...'",
-    ];
-  }
   return [
     `${statusOf(it)} from ${it.from}: not allowed`,
     "A rule there forbids it: an address list, a firewall for web applications, or a check of Origin (--header 'Origin: ...').",
@@ -149,24 +177,17 @@ function tooMany(it: Case): Words {
 
 function serverFault(it: Case): Words {
   const title = `${statusOf(it)} from ${it.from}`;
-  const { status } = it.answer;
-  if (it.isOurs && status === 503)
-    return [`${title}: it is full or stopping`, 'See limits in its configuration, and its log.'];
-  if (it.isOurs) {
-    const what = status === 504 ? 'the server behind it does not answer' : 'it cannot reach the server behind it';
+  const { status, headers } = it.answer;
+  if (status === 502) {
     return [
-      `${title}: ${what}`,
-      'Is that server running, and is `upstream` right? The log of ws-keepalive-proxy names the cause.',
+      `${title}: what is behind it cannot be reached from there, or does not answer properly`,
+      `Is it running? ${SEE_PROXY}`,
     ];
   }
-  if (status >= 502 && status <= 504) {
-    const what = status === 504 ? 'does not answer in time' : 'cannot be reached from there';
-    return [
-      `${title}: what is behind it ${what}`,
-      `Is it running? Check the address that ${it.from} passes requests to (nginx: proxy_pass), and its error log.`,
-    ];
-  }
-  if (status >= 520 && status <= 530) {
+  if (status === 503)
+    return [`${title}: it has no server or no room for this just now`, `Is the server running? ${SEE_PROXY}`];
+  if (status === 504) return [`${title}: what is behind it does not answer in time`, `Does it hang? ${SEE_PROXY}`];
+  if (status >= 520 && headers['server'] === 'cloudflare') {
     return [
       `${title}: Cloudflare cannot talk to your server`,
       'Look the number up at Cloudflare; check address, port and TLS mode.',
@@ -175,10 +196,30 @@ function serverFault(it: Case): Words {
   return [`${title}: something failed there`, 'See its error log.'];
 }
 
+const SEE_PROXY =
+  'Check the address to which the proxy in front passes requests (nginx: proxy_pass), and the error log of that proxy.';
+
+/** What ws-keepalive-proxy itself refuses it explains in its own words. */
+function refusedByUs(it: Case): Words {
+  const { status, body } = it.answer;
+  const said = it.hide(body.split('\n')[1] ?? '').replace(/\.$/, '');
+  const advice = OUR_ADVICE[status] ?? 'The log of ws-keepalive-proxy says more.';
+  return [`${statusOf(it)} from ws-keepalive-proxy: ${said}`, advice];
+}
+
+const OUR_ADVICE: Readonly<Record<number, string>> = {
+  403: "Add this Origin to allowed_origins, or try as the page's own: --header 'Origin: https://...'",
+  404: 'Check host and path: no route takes them, and there is no top-level upstream.',
+  429: 'limits.connections_per_ip or limits.requests_per_ip is reached. Wait a minute and try again.',
+  502: 'Is that server running, and is `upstream` right? The log of ws-keepalive-proxy names the cause.',
+  503: 'It is full (see limits in its configuration) or it is stopping. Its log says which.',
+  504: 'Is that server running, and is `upstream` right? The log of ws-keepalive-proxy names the cause.',
+};
+
 function ordinaryPage(it: Case): Words {
   return [
     `${statusOf(it)} from ${it.from}: an ordinary page, not a WebSocket`,
-    `Check the path (Neko: /ws or /api/ws). If it is right, the proxy in front strips the Upgrade header; for nginx:\n${NGINX_LINES.map((line) => `    ${line}`).join('\n')}`,
+    `Check the path (Neko: /ws or /api/ws). If it is right, a proxy in front strips the Upgrade header; for nginx:\n${NGINX_LINES.map((line) => `    ${line}`).join('\n')}`,
   ];
 }
 

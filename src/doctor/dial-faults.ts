@@ -35,7 +35,7 @@ const FAULTS: readonly (readonly [pattern: RegExp, words: Words])[] = [
     /subprotocol/i,
     [
       'server and client do not agree on a subprotocol',
-      'Check the header Sec-WebSocket-Protocol that was given; Neko wants none.',
+      'Check the header Sec-WebSocket-Protocol that was given; Neko needs none.',
     ],
   ],
   [
@@ -45,7 +45,7 @@ const FAULTS: readonly (readonly [pattern: RegExp, words: Words])[] = [
   [
     /^ECONNRESET$|socket hang up/,
     [
-      'the server hung up in place of an answer',
+      'the server hung up instead of answering',
       'See the error log of the first proxy on the way; a crashed or restarting server does this, too.',
     ],
   ],

@@ -1,7 +1,9 @@
 /** Opens a WebSocket as a browser would, and tells a refusal from a fault. */
 import type { IncomingMessage } from 'node:http';
-import { WebSocket } from 'ws';
+import type { Socket } from 'node:net';
+import { type ClientOptions, WebSocket } from 'ws';
 import type { Answer } from './answers.ts';
+import { connectTo, endpointOf } from './network.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 20_000;
 const BODY_LIMIT = 4096;
@@ -17,6 +19,7 @@ export interface DialOptions {
   readonly protocols?: readonly string[];
   /** Gets the socket before anything can have arrived on it. */
   readonly onSocket?: (socket: WebSocket) => void;
+  readonly signal: AbortSignal;
 }
 
 export type DialOutcome =
@@ -24,19 +27,24 @@ export type DialOutcome =
   | { readonly kind: 'answer'; readonly answer: Answer }
   | { readonly kind: 'error'; readonly error: NodeJS.ErrnoException };
 
+const NO_ANSWER = Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' });
+
 /** Never rejects. An open socket is the caller's to end. */
 export function dial(options: DialOptions): Promise<DialOutcome> {
   const started = performance.now();
   return new Promise((resolve) => {
     const socket = createSocket(options);
-    const timer = setTimeout(() => socketOnTimeout(), HANDSHAKE_TIMEOUT_MS);
+    const { signal } = options;
+    const timer = setTimeout(() => giveUp(NO_ANSWER), HANDSHAKE_TIMEOUT_MS);
     let head: Answer | null = null;
+    const onAbort = (): void => giveUp(signal.reason as Error);
     function settle(outcome: DialOutcome): void {
       clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
       resolve(outcome);
     }
-    function socketOnTimeout(): void {
-      settle({ kind: 'error', error: Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }) });
+    function giveUp(error: Error): void {
+      settle({ kind: 'error', error });
       socket.terminate();
     }
     // Stays: the end of a handshake that was given up is told as an error, too.
@@ -57,19 +65,30 @@ export function dial(options: DialOptions): Promise<DialOutcome> {
         connection.destroy();
       });
     });
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
     options.onSocket?.(socket);
   });
 }
 
 function createSocket({ url, headers, insecure, protocols = [] }: DialOptions): WebSocket {
   const { named, rest } = takeProtocols(headers);
-  return new WebSocket(url, [...named, ...protocols], {
+  let cancel = (): void => {};
+  // Node's form with a callback, which the types of `ws` lack.
+  function connectLater(_: unknown, onSocket: (error: Error | null, socket?: Socket) => void): void {
+    cancel = connectTo(endpointOf(url), {
+      timeoutMs: HANDSHAKE_TIMEOUT_MS,
+      tls: { rejectUnauthorized: !insecure },
+      onConnect: (connection) => onSocket(null, connection),
+      onError: onSocket,
+    });
+  }
+  const socket = new WebSocket(url, [...named, ...protocols], {
     headers: { Origin: url.origin.replace(/^ws/, 'http'), 'User-Agent': 'ws-keepalive-proxy doctor', ...rest },
-    rejectUnauthorized: !insecure,
     maxPayload: MAX_MESSAGE_BYTES,
-    // As browsers do: with anything else on offer a server may choose HTTP/2.
-    ...(url.protocol === 'wss:' ? { ALPNProtocols: ['http/1.1'] } : {}),
+    createConnection: connectLater as unknown as NonNullable<ClientOptions['createConnection']>,
   });
+  return socket.on('close', () => cancel());
 }
 
 /** `ws` checks the answer against the subprotocols it was told of, not against headers. */
@@ -89,6 +108,7 @@ function takeProtocols(headers: Readonly<Record<string, string>>): { named: stri
 function answerOf(response: IncomingMessage, body: string): Answer {
   const pairs = Object.entries(response.headers).map(([name, value]) => [name, [value ?? []].flat().join(', ')]);
   return {
+    version: response.httpVersion,
     status: response.statusCode ?? 0,
     reason: response.statusMessage ?? '',
     headers: Object.fromEntries(pairs) as Record<string, string>,

@@ -15,15 +15,16 @@ export interface Display {
   found(finding: Finding): void;
   /** Something that takes long begins; `progress` is asked every second. @returns what ends it */
   during(what: string, progress: () => string): () => void;
-  end(url: string, findings: readonly Finding[]): void;
+  /** @param isStopped the user ended it early */
+  end(url: string, findings: readonly Finding[], isStopped: boolean): void;
 }
 
 const WORDS: Readonly<Record<Level, string>> = { ok: 'ok  ', note: 'note', warn: 'warn', bad: 'FAIL' };
 const COLORS = { ok: 'green', note: 'cyan', warn: 'yellow', bad: 'red' } as const;
+/** Of every line, in characters. */
+const WIDTH = 80;
 /** Where texts begin. */
 const INDENT = ' '.repeat(19);
-/** Of texts, in characters. */
-const WIDTH = 78;
 const ERASE_LINE = '\r\u001B[K';
 const PROGRESS_MS = 1000;
 
@@ -59,7 +60,8 @@ class LineDisplay implements Display {
       return () => {};
     }
     const show = (): void => {
-      this.#progress = `  ...   ${what}: ${progress()}`;
+      // A line that wraps cannot be written over: one column stays free, where some terminals put the cursor.
+      this.#progress = `  ...   ${what}: ${progress()}`.slice(0, WIDTH - 1);
       this.#output.write(ERASE_LINE + this.#progress);
     };
     show();
@@ -71,12 +73,13 @@ class LineDisplay implements Display {
     };
   }
 
-  end(_url: string, findings: readonly Finding[]): void {
-    const faults = findings.filter(({ level }) => level === 'bad').length;
+  end(_url: string, findings: readonly Finding[], isStopped: boolean): void {
     const warnings = findings.filter(({ level }) => level === 'warn').length;
     const besides = warnings === 0 ? '' : `, with ${count(warnings, 'warning')}`;
-    const verdict =
-      faults === 0 ? this.#paint('green', `Healthy${besides}.`) : this.#paint('red', `Not healthy${besides}.`);
+    const well = isStopped ? 'Stopped early; nothing failed until then' : 'Healthy';
+    const verdict = isHealthy(findings)
+      ? this.#paint('green', `${well}${besides}.`)
+      : this.#paint('red', `Not healthy${besides}.`);
     this.#line(`\n${verdict}`);
   }
 
@@ -92,7 +95,7 @@ class LineDisplay implements Display {
   }
 }
 
-/** Under each other, each line at most {@link WIDTH} characters of words. */
+/** Under each other, each line at most {@link WIDTH} characters unless one word is longer. */
 function indented(text: string): string {
   return text
     .split('\n')
@@ -108,7 +111,7 @@ function wrap(line: string): string[] {
   for (const word of line.split(' ')) {
     const current = lines.at(-1) ?? '';
     if (current === '') lines[lines.length - 1] = word;
-    else if (current.length + word.length < WIDTH) lines[lines.length - 1] = `${current} ${word}`;
+    else if (INDENT.length + current.length + 1 + word.length <= WIDTH) lines[lines.length - 1] = `${current} ${word}`;
     else lines.push(word);
   }
   return lines;
@@ -129,7 +132,8 @@ class JsonDisplay implements Display {
     return () => {};
   }
 
-  end(url: string, findings: readonly Finding[]): void {
-    this.#output.write(`${JSON.stringify({ url, healthy: isHealthy(findings), findings }, null, 2)}\n`);
+  end(url: string, findings: readonly Finding[], isStopped: boolean): void {
+    const report = { url, healthy: isHealthy(findings), stopped: isStopped, findings };
+    this.#output.write(`${JSON.stringify(report, null, 2)}\n`);
   }
 }

@@ -1,13 +1,14 @@
 /** Tests a WebSocket from outside, step by step; each step is worth taking only when those before it went well. */
 import { once } from 'node:events';
 import type { WebSocket } from 'ws';
-import type { DoctorOptions } from '../config/doctor-arguments.ts';
+import type { DoctorOptions } from '../command-line/doctor-options.ts';
+import { isLegacyPath } from '../observe/verdict-words.ts';
 import { type Answer, explainAnswer } from './answers.ts';
 import { dial } from './dial.ts';
 import { explainFault } from './dial-faults.ts';
 import { createDisplay, type Display, isHealthy, type Output } from './display.ts';
-import { count, type Finding, ok } from './findings.ts';
-import { judgeLadder } from './idle-limit.ts';
+import { count, type Finding, note, ok } from './findings.ts';
+import { judgeLadder, type Step } from './idle-limit.ts';
 import { climb } from './ladder.ts';
 import { checkName, checkTcp, checkTls, endpointOf } from './network.ts';
 import { createSecrets, showUrl } from './secrets.ts';
@@ -33,7 +34,7 @@ export async function runDoctor(options: DoctorOptions, output: Output, signal: 
     findings.push(finding);
     display.found(finding);
   }).run();
-  display.end(url, findings);
+  display.end(url, findings, signal.aborted);
   return isHealthy(findings);
 }
 
@@ -49,43 +50,46 @@ class Examination {
     this.#display = display;
     this.#signal = signal;
     this.#found = found;
-    this.#hide = createSecrets(options.url, Object.values(options.headers)).hide;
+    this.#hide = createSecrets(options.url, options.headers).hide;
   }
 
   async run(): Promise<void> {
-    const { url, insecure } = this.#options;
+    const { url, insecure, ladder } = this.#options;
     const endpoint = endpointOf(url);
     if (!this.#passed(await checkName(endpoint))) return;
-    if (!this.#passed(await (endpoint.isSecure ? checkTls(endpoint, insecure) : checkTcp(endpoint)))) return;
+    const signal = this.#signal;
+    const reached = endpoint.isSecure ? checkTls(endpoint, insecure, signal) : checkTcp(endpoint, signal);
+    if (!this.#passed(await reached)) return;
+    if (isNekoPath(url.pathname)) this.#found(joining(url.pathname));
     const session = await this.#open();
     if (session === null) return;
     const stop = this.#showProgress(session);
-    const [intervalMs, timeouts] = await Promise.all([this.#watch(session), this.#climb()]);
+    // The ladder needs to know the Pings, and is told after them.
+    const [intervalMs, timeouts] = await Promise.all([this.#watch(session), ladder && this.#climb(ladder)]);
     stop();
-    if (timeouts !== null) this.#found('subject' in timeouts ? timeouts : judgeLadder(timeouts, intervalMs));
+    if (timeouts !== null) this.#found(judgeLadder(timeouts, intervalMs));
     await leave(session.socket);
   }
 
   #passed(finding: Finding): boolean {
-    this.#found(finding);
-    return finding.level !== 'bad';
+    const isStopped = this.#signal.aborted;
+    this.#found(isStopped ? note(finding.subject, 'stopped before this was known') : finding);
+    return !isStopped && finding.level !== 'bad';
   }
 
   async #open(): Promise<Session | null> {
     const { url, headers, insecure } = this.#options;
     const opened: Session[] = [];
-    const outcome = await dial({
-      url,
-      headers,
-      insecure,
-      onSocket: (socket) => opened.push(new Session(socket)),
-    });
-    if (outcome.kind === 'answer') this.#found(explainAnswer(outcome.answer, { url, hide: this.#hide }));
-    else if (outcome.kind === 'error') this.#found(explainFault(outcome.error, this.#hide));
-    else {
+    const onSocket = (socket: WebSocket): void => void opened.push(new Session(socket));
+    const outcome = await dial({ url, headers, insecure, signal: this.#signal, onSocket });
+    if (outcome.kind === 'open') {
       this.#found(this.#accepted(outcome.socket, outcome.head, outcome.ms));
       return opened[0] ?? null;
     }
+    const hide = this.#hide;
+    this.#passed(
+      outcome.kind === 'answer' ? explainAnswer(outcome.answer, { url, hide }) : explainFault(outcome.error, hide),
+    );
     return null;
   }
 
@@ -94,8 +98,9 @@ class Examination {
     const server = hide(head.headers['server'] ?? '');
     const protocol = hide(socket.protocol);
     const extensions = hide(socket.extensions);
+    const version = head.version === '1.1' ? '' : ` as HTTP/${head.version}, which browsers take`;
     const parts = [
-      `101 in ${ms} ms${server === '' ? '' : ` from ${server}`}`,
+      `101 in ${ms} ms${server === '' ? '' : ` from ${server}`}${version}`,
       protocol === '' ? 'no subprotocol' : `subprotocol ${protocol}`,
       extensions === '' ? 'no extensions' : extensions,
     ];
@@ -108,21 +113,40 @@ class Examination {
     return watch({ ...parts, hide: this.#hide, found: this.#found });
   }
 
-  #climb(): ReturnType<typeof climb> | null {
-    const { url, headers, insecure, ladder } = this.#options;
-    return ladder && climb({ url, headers, insecure, ladder, signal: this.#signal, hide: this.#hide });
+  /** Whether there is a probe at all is told at once, and not after the watch. */
+  async #climb(ladder: readonly number[]): Promise<readonly Step[] | null> {
+    const { url, headers, insecure } = this.#options;
+    const climbed = await climb({ url, headers, insecure, ladder, signal: this.#signal, hide: this.#hide });
+    if (!('subject' in climbed)) return climbed;
+    this.#passed(climbed);
+    return null;
   }
 
   #showProgress(session: Session): () => void {
     const { forMs, ladder } = this.#options;
-    const longest = Math.max(forMs, ladder?.at(-1) ?? 0);
-    const sockets = ladder === null ? '' : `, with ${count(ladder.length, 'silent socket')} beside it`;
+    const longest = Math.ceil(Math.max(forMs, ladder?.at(-1) ?? 0) / 1000);
+    const sockets = ladder === null ? '' : ` and ${count(ladder.length, 'silent socket')}`;
     const started = performance.now();
-    return this.#display.during(`watching in silence for up to ${Math.ceil(longest / 1000)} s${sockets}`, () => {
+    return this.#display.during(`watching${sockets} for up to ${longest} s`, () => {
       const passed = Math.floor((performance.now() - started) / 1000);
       return `${passed} s, ${count(session.pings.length, 'Ping')}`;
     });
   }
+}
+
+/** Neko's, under any prefix: `/ws` in v2 and legacy mode, `/api/ws` in v3. */
+function isNekoPath(path: string): boolean {
+  return path.endsWith('/ws');
+}
+
+function joining(path: string): Finding {
+  const seen = 'if this is Neko, everybody in the room sees the doctor come now and go at the end';
+  if (isLegacyPath(path)) return note('room', seen);
+  return note(
+    'room',
+    seen,
+    'It comes as the user to whom the token belongs: if that one is there already, Neko may end one of the two.',
+  );
 }
 
 /** The doctor did leave, so it says 1000. */

@@ -4,7 +4,7 @@
 export type Level = 'ok' | 'note' | 'warn' | 'bad';
 
 /** What was looked at, in the order in which it is told. */
-export type Subject = 'name' | 'tcp' | 'tls' | 'handshake' | 'rtt' | 'lifetime' | 'pings' | 'timeouts';
+export type Subject = 'name' | 'tcp' | 'tls' | 'room' | 'handshake' | 'rtt' | 'lifetime' | 'pings' | 'timeouts';
 
 export interface Finding {
   readonly subject: Subject;

@@ -1,14 +1,13 @@
 /** Below HTTP: does the name have an address, does somebody answer there, and can the certificate be trusted? */
 import { lookup } from 'node:dns/promises';
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type PeerCertificate, type TLSSocket } from 'node:tls';
-import { bad, count, type Finding, ok, warn } from './findings.ts';
-import { certificateFault, connectFault, isTlsFault, tlsFault } from './network-words.ts';
+import { isIP, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { connect } from '../runtime/connect.ts';
+import { judgeCertificate } from './certificate.ts';
+import { bad, type Finding, ok } from './findings.ts';
+import { connectFault, isTlsFault, stalledTls, tlsFault } from './network-words.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
-const DAY_MS = 86_400_000;
-/** Certificates are renewed a month before their end, as a rule: with less left than this the renewal has failed. */
-const EXPIRY_WARNING_DAYS = 14;
 
 export interface Endpoint {
   /** Without brackets. */
@@ -16,6 +15,8 @@ export interface Endpoint {
   readonly port: number;
   readonly isSecure: boolean;
 }
+
+type Fault = NodeJS.ErrnoException;
 
 export function endpointOf(url: URL): Endpoint {
   const isSecure = url.protocol === 'wss:';
@@ -27,12 +28,13 @@ export function endpointOf(url: URL): Endpoint {
 }
 
 export async function checkName({ host }: Endpoint): Promise<Finding> {
-  if (isIP(host) !== 0) return ok('name', `${host} is an address, no name to resolve`, { addresses: [host] });
+  if (isIP(host) !== 0)
+    return ok('name', `${host} is an address, so there is no name to resolve`, { addresses: [host] });
   try {
     const addresses = (await lookup(host, { all: true })).map(({ address }) => address);
     return ok('name', `${host} is ${addresses.join(', ')}`, { addresses });
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
+    const { code = '' } = error as Fault;
     const [text, advice] =
       code === 'EAI_AGAIN'
         ? ['the name server does not answer', 'Check the network of this machine, then try again.']
@@ -42,30 +44,39 @@ export async function checkName({ host }: Endpoint): Promise<Finding> {
 }
 
 /** TCP alone, for `ws:`. */
-export async function checkTcp(endpoint: Endpoint): Promise<Finding> {
-  const { host, port } = endpoint;
+export async function checkTcp(endpoint: Endpoint, signal: AbortSignal): Promise<Finding> {
   const started = performance.now();
-  const socket = connect({ host, port });
-  const error = await settled(socket, 'connect');
-  socket.destroy();
-  if (error !== null) return bad('tcp', ...connectFault(error, endpoint), { code: error.code ?? '' });
+  const reached = await reach(endpoint, signal);
+  if ('error' in reached) return cannotConnect(reached.error, endpoint);
+  const { socket } = reached;
   const connectMs = Math.round(performance.now() - started);
-  return ok('tcp', `connected in ${connectMs} ms; not encrypted`, { connectMs });
+  const address = socket.remoteAddress ?? '';
+  socket.destroy();
+  const where = isIP(endpoint.host) === 0 ? ` to ${address}` : '';
+  return ok('tcp', `connected${where} in ${connectMs} ms; not encrypted`, { connectMs, address });
 }
 
-/** TCP and TLS, for `wss:`. @param insecure a certificate that cannot be trusted is a warning alone */
-export async function checkTls(endpoint: Endpoint, insecure: boolean): Promise<Finding> {
-  const { socket, error } = await handshake(endpoint, 'http/1.1');
+/** TCP and TLS, for `wss:`. @param insecure a certificate that cannot be trusted is only a warning */
+export async function checkTls(endpoint: Endpoint, insecure: boolean, signal: AbortSignal): Promise<Finding> {
+  // It is judged below, so that it can be said what is wrong with it.
+  const reached = await reach(endpoint, signal, { rejectUnauthorized: false });
+  if ('error' in reached) return explainTls(reached, endpoint, signal);
+  const socket = reached.socket as TLSSocket;
   // The certificate is gone with its socket.
-  const finding = error === null ? judgeCertificate(socket, endpoint, insecure) : await explainTls(error, endpoint);
+  const finding = judgeCertificate(socket, endpoint.host, insecure);
   socket.destroy();
   return finding;
 }
 
-async function explainTls(error: Fault, endpoint: Endpoint): Promise<Finding> {
+function cannotConnect(error: Fault, endpoint: Endpoint): Finding {
+  return bad('tcp', ...connectFault(error, endpoint), { code: error.code ?? '' });
+}
+
+async function explainTls({ error, isConnected }: Missed, endpoint: Endpoint, signal: AbortSignal): Promise<Finding> {
   const code = error.code ?? '';
-  if (!isTlsFault(error)) return bad('tcp', ...connectFault(error, endpoint), { code });
-  if (code.includes('NO_APPLICATION_PROTOCOL') && (await speaksHttp2(endpoint))) return http2Only();
+  if (!isConnected) return cannotConnect(error, endpoint);
+  if (!isTlsFault(error)) return bad('tls', ...stalledTls(error, endpoint), { code });
+  if (code.includes('NO_APPLICATION_PROTOCOL') && (await speaksHttp2(endpoint, signal))) return http2Only();
   return bad('tls', ...tlsFault(error), { code });
 }
 
@@ -75,64 +86,69 @@ function http2Only(): Finding {
   return bad('tls', 'the server speaks HTTP/2 only', advice, { alpn: 'h2' });
 }
 
-async function speaksHttp2(endpoint: Endpoint): Promise<boolean> {
-  const { socket, error } = await handshake(endpoint, 'h2');
-  const speaks = error === null && socket.alpnProtocol === 'h2';
-  socket.destroy();
-  return speaks;
+async function speaksHttp2(endpoint: Endpoint, signal: AbortSignal): Promise<boolean> {
+  const reached = await reach(endpoint, signal, { rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  if ('error' in reached) return false;
+  const { alpnProtocol } = reached.socket as TLSSocket;
+  reached.socket.destroy();
+  return alpnProtocol === 'h2';
 }
 
-async function handshake(endpoint: Endpoint, protocol: string): Promise<{ socket: TLSSocket; error: Fault | null }> {
-  const { host, port } = endpoint;
-  const socket = connectTls({
-    host,
-    port,
-    servername: isIP(host) === 0 ? host : '',
-    // As browsers do for WebSockets.
-    ALPNProtocols: [protocol],
-    // It is judged below, so that it can be said what is wrong with it.
-    rejectUnauthorized: false,
-  });
-  return { socket, error: await settled(socket, 'secureConnect') };
+interface Missed {
+  readonly error: Fault;
+  /** TCP was there, and TLS failed. */
+  readonly isConnected: boolean;
 }
 
-type Fault = NodeJS.ErrnoException;
+type Reached = { readonly socket: Socket } | Missed;
 
-/** Null once `event` has come. */
-function settled(socket: Socket, event: string): Promise<Fault | null> {
+/** Never rejects. When the signal ends it, the error is an AbortError. */
+function reach(endpoint: Endpoint, signal: AbortSignal, tls: ConnectionOptions = {}): Promise<Reached> {
   return new Promise((resolve) => {
-    socket.setTimeout(CONNECT_TIMEOUT_MS, () => {
-      resolve(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+    let isConnected = false;
+    const settle = (reached: Reached): void => {
+      signal.removeEventListener('abort', onAbort);
+      resolve(reached);
+    };
+    const onAbort = (): void => {
+      cancel();
+      settle({ error: signal.reason as Fault, isConnected });
+    };
+    const cancel = connectTo(endpoint, {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      tls,
+      onTcp: () => (isConnected = true),
+      onConnect: (socket) => settle({ socket: socket.on('error', () => {}) }),
+      onError: (error) => settle({ error, isConnected }),
     });
-    // An end in the middle of a handshake.
-    socket.on('close', () => resolve(Object.assign(new Error('closed'), { code: 'ECONNRESET' })));
-    socket.on('error', (error: Fault) => resolve(error));
-    socket.once(event, () => resolve(null));
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
   });
 }
 
-function judgeCertificate(socket: TLSSocket, { host }: Endpoint, insecure: boolean): Finding {
-  const certificate = socket.getPeerCertificate();
-  const days = Math.floor((Date.parse(certificate.valid_to) - Date.now()) / DAY_MS);
-  const facts = { version: socket.getProtocol() ?? '', validTo: certificate.valid_to ?? '', daysLeft: days };
-  if (!socket.authorized) {
-    const code = String(socket.authorizationError);
-    const [text, advice] = certificateFault(code, host, namesOf(certificate));
-    if (insecure) return warn('tls', `${text} (went on: --insecure)`, advice, { ...facts, code });
-    return bad('tls', text, `${advice}\nNothing secret was sent. To go on all the same: --insecure`, {
-      ...facts,
-      code,
-    });
-  }
-  if (days >= EXPIRY_WARNING_DAYS) {
-    return ok('tls', `${facts.version}, certificate valid for ${count(days, 'more day')}`, facts);
-  }
-  const advice = 'Renew it; if that should happen by itself, see why it did not.';
-  return warn('tls', `the certificate ends in ${count(days, 'day')}`, advice, facts);
+export interface ConnectToOptions {
+  readonly timeoutMs: number;
+  readonly tls: ConnectionOptions;
+  /** TCP is there, and TLS begins. */
+  readonly onTcp?: () => void;
+  readonly onConnect: (socket: Socket) => void;
+  readonly onError: (error: Fault) => void;
 }
 
-/** The names a certificate is for, at most three. */
-function namesOf({ subjectaltname, subject }: PeerCertificate): string[] {
-  const names = (subjectaltname ?? '').split(', ').map((name) => name.replace(/^(?:DNS|IP Address):/, ''));
-  return [...names, ...[subject?.CN ?? []].flat()].filter((name) => name !== '').slice(0, 3);
+/** To the address that answers first, with TLS where the endpoint has it. @returns what gives it up */
+export function connectTo({ host, port, isSecure }: Endpoint, options: ConnectToOptions): () => void {
+  const { tls, onTcp = () => {}, ...rest } = options;
+  const settings: ConnectionOptions = {
+    host,
+    // RFC 6066 3: an address is no server name.
+    servername: isIP(host) === 0 ? host : '',
+    // As browsers do for WebSockets: with anything else on offer a server may choose HTTP/2.
+    ALPNProtocols: ['http/1.1'],
+    ...tls,
+  };
+  const secure = (socket: Socket): TLSSocket => {
+    onTcp();
+    return connectTls({ ...settings, socket });
+  };
+  return connect({ kind: 'tcp', host, port }, { ...rest, ...(isSecure ? { secure } : {}) });
 }

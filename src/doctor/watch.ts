@@ -1,7 +1,8 @@
 /** An open connection, watched: how far away the server is, whether somebody keeps the connection alive, how long it lasts. */
+import { seconds } from '../observe/verdict-words.ts';
 import { explainEnd, judgePings } from './lifetime.ts';
-import { bad, count, type Finding, ok, warn } from './findings.ts';
-import type { Session } from './session.ts';
+import { bad, count, type Finding, note, ok, warn } from './findings.ts';
+import type { Session, WaitResult } from './session.ts';
 
 const RTT_SAMPLES = 5;
 const RTT_PAUSE_MS = 100;
@@ -27,16 +28,12 @@ export async function watch(options: WatchOptions): Promise<number | null> {
   // Before the watch: Pings of our own would keep the connection alive that is watched.
   const rtt = await measureRtt(session, signal);
   if (rtt !== null) found(rtt);
-  const quietSince = performance.now();
-  const result = await session.wait(Math.max(0, forMs - (quietSince - started)), signal);
-  const watchedMs = performance.now() - started;
-  found(await judgeLifetime(options, result === 'aborted', watchedMs));
-  const pings = judgePings({
-    pings: session.pings,
-    from: started,
-    watchedMs,
-    hadMessages: session.messages.some((at) => at > quietSince),
-  });
+  const until = await session.wait(Math.max(0, forMs - (performance.now() - started)), signal);
+  const now = performance.now();
+  const watchedMs = now - started;
+  const quietestMs = session.quietestMs(now);
+  found(await judgeLifetime(options, until, watchedMs, rtt?.level === 'ok'));
+  const pings = judgePings({ pings: session.pings, from: started, watchedMs, quietestMs, until });
   if (session.disconnect === null) found(pings.finding);
   return pings.intervalMs;
 }
@@ -44,8 +41,9 @@ export async function watch(options: WatchOptions): Promise<number | null> {
 async function measureRtt(session: Session, signal: AbortSignal): Promise<Finding | null> {
   const samples: number[] = [];
   for (let at = 0; at < RTT_SAMPLES; at += 1) {
-    const rtt = await session.ping(`doctor ${at}`, PONG_TIMEOUT_MS);
-    if (rtt === null) return session.ended === null ? deaf(samples.length) : null;
+    const rtt = await session.ping(PONG_TIMEOUT_MS, signal);
+    if (session.ended !== null || signal.aborted) return null;
+    if (rtt === null) return unanswered(samples.length);
     samples.push(rtt);
     if ((await session.wait(RTT_PAUSE_MS, signal)) !== 'elapsed') return null;
   }
@@ -55,40 +53,60 @@ async function measureRtt(session: Session, signal: AbortSignal): Promise<Findin
   return ok('rtt', `${rttMs} ms to the server and back, jitter ${jitterMs} ms`, { rttMs, jitterMs });
 }
 
-function deaf(answered: number): Finding {
-  return warn(
-    'rtt',
-    `after ${count(answered, 'answer')} a Ping stayed unanswered for 5 s`,
-    'Every WebSocket endpoint must answer Pings (RFC 6455 5.5.2). Something on the way swallows them, or the server hangs.',
+function unanswered(answered: number): Finding {
+  const time = seconds(PONG_TIMEOUT_MS);
+  const facts = { answered };
+  if (answered > 0) {
+    const advice = 'The server is slow or hangs, or something on the way swallows Pings or Pongs.';
+    return warn('rtt', `after ${count(answered, 'answer')} a Ping stayed unanswered for ${time}`, advice, facts);
+  }
+  const advice =
+    'Every WebSocket endpoint has to answer Pings (RFC 6455 5.5.2). Some servers never do, and some only when they are not busy: it works, but nobody can tell by Pings that such a server is gone.';
+  return warn('rtt', `no answer to a Ping within ${time}`, advice, facts);
+}
+
+/** @param isAnswering whether the server has answered Pings in time */
+async function judgeLifetime(
+  options: WatchOptions,
+  until: WaitResult,
+  watchedMs: number,
+  isAnswering: boolean,
+): Promise<Finding> {
+  const { session, forMs, path, signal, hide } = options;
+  const facts = { watchedMs: Math.round(watchedMs), forMs, closed: false };
+  if (session.ended !== null) return explain(session, watchedMs, path, hide);
+  const time = seconds(watchedMs);
+  if (until === 'aborted') return note('lifetime', `stopped after ${time}; it was open until then`, '', facts);
+  if (!isAnswering) return stillOpen(session, time, facts);
+  if ((await session.ping(PONG_TIMEOUT_MS, signal)) !== null) {
+    return ok('lifetime', `open and answering after ${time}`, facts);
+  }
+  if (session.ended !== null) return explain(session, watchedMs, path, hide);
+  if (signal.aborted) return note('lifetime', `stopped after ${time}; it was open until then`, '', facts);
+  return bad(
+    'lifetime',
+    `after ${time} a Ping is no longer answered, though nothing said that the connection was over`,
+    'Something on the way (a NAT, a firewall) has forgotten the connection: shorten ping_interval. Or the server hangs: see its log.',
+    facts,
   );
 }
 
-async function judgeLifetime(options: WatchOptions, isAborted: boolean, watchedMs: number): Promise<Finding> {
-  const { session, forMs, path, hide } = options;
+function explain(session: Session, watchedMs: number, path: string, hide: WatchOptions['hide']): Finding {
   const { ended, disconnect } = session;
-  const facts = { watchedMs: Math.round(watchedMs), forMs, closed: ended !== null };
-  if (ended !== null) {
-    return explainEnd({
-      ...ended,
-      reason: hide(ended.reason),
-      disconnect: disconnect && hide(disconnect),
-      path,
-      watchedMs,
-    });
-  }
-  if (isAborted) {
-    return bad('lifetime', `stopped after ${round(watchedMs / 1000)} s, still open`, 'Let it run to the end.', facts);
-  }
-  const time = `${round(forMs / 1000)} s`;
-  if ((await session.ping('doctor end', PONG_TIMEOUT_MS)) !== null) {
-    return ok('lifetime', `open and answering after ${time}`, facts);
-  }
-  return bad(
-    'lifetime',
-    `after ${time} nobody answers any more, and nobody said that it was over`,
-    'Something on the way (a NAT, a firewall) has forgotten the connection: shorten ping_interval.',
-    facts,
-  );
+  if (ended === null) throw new Error('the session has not ended');
+  const fault = ended.fault && { ...ended.fault, message: hide(ended.fault.message) };
+  const said = disconnect && hide(disconnect);
+  return explainEnd({ ...ended, fault, reason: hide(ended.reason), disconnect: said, path, watchedMs });
+}
+
+/** For a server that answered no Ping in time: silence proves nothing against it. */
+function stillOpen(session: Session, time: string, facts: Finding['facts']): Finding {
+  if (session.pongs > 0) return ok('lifetime', `open after ${time}; the server answers Pings, but late`, facts);
+  const heardAt = Math.max(session.messages.at(-1) ?? -Infinity, session.pings.at(-1) ?? -Infinity);
+  if (performance.now() - heardAt < 2 * PONG_TIMEOUT_MS)
+    return ok('lifetime', `open after ${time}, and the server still sends`, facts);
+  const text = `no end came within ${time}; whether the server is still there cannot be told, for it answers no Pings`;
+  return note('lifetime', text, '', facts);
 }
 
 function median(values: readonly number[]): number {

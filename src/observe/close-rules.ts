@@ -1,12 +1,21 @@
 /** How WebSockets end: the verdict's rules for every cause. A cause without rules does not compile. */
-import type { CloseCause, CloseReport } from '../core/report.ts';
-import { closeCodeMeaning, isLegacyPath, likelyOwner, seconds } from './verdict-words.ts';
-import type { VerdictRule } from './verdict-words.ts';
+import type { CloseCause } from '../core/events.ts';
+import { ABRUPT_RULES, FRONT_IDLE_RULES, FRONT_LIFETIME_RULES, FRONT_RELOAD_RULES } from './abrupt-rules.ts';
+import {
+  closeCodeMeaning,
+  isLegacyPath,
+  type JudgedEnd,
+  neverAnswered,
+  seconds,
+  type VerdictRule,
+} from './verdict-words.ts';
 
-type CloseRule = VerdictRule<CloseReport>;
+type CloseRule = VerdictRule<JudgedEnd>;
 
-const isClient = (facts: CloseReport): boolean => facts.side === 'client';
-const halfOf = (facts: CloseReport): string => seconds(Math.max(1_000, Math.floor(facts.idleMs / 2_000) * 1_000));
+const isClient = (facts: JudgedEnd): boolean => facts.side === 'client';
+/** The page counts its 15 s from `new WebSocket`, up to some two seconds before the connection is open here. */
+const WEBRTC_FROM_MS = 12_500;
+const WEBRTC_UNTIL_MS = 15_500;
 
 export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
   close_frame: [
@@ -14,18 +23,38 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
       id: 'webrtc-never-came-up',
       symptom: 'Neko says "disconnected" about 15 seconds after the login; no picture',
       when: (f) =>
-        isClient(f) && isEmptyCode(f) && isLegacyPath(f.path) && f.durationMs > 13_000 && f.durationMs < 18_000,
+        isClient(f) &&
+        f.code === null &&
+        isLegacyPath(f.path) &&
+        f.durationMs > WEBRTC_FROM_MS &&
+        f.durationMs < WEBRTC_UNTIL_MS,
       sentence: (f) =>
-        `The browser closed without a code ${seconds(f.durationMs)} after it connected, as Neko's page does when WebRTC never came up`,
-      remedy: () => 'check the UDP ports and NAT1TO1 of Neko, not the WebSocket',
-      example: { code: null, durationMs: 15_000, path: '/ws' },
+        `The page closed without a code ${seconds(f.durationMs)} after it connected, as Neko's does when WebRTC did not come up within 15 s, or when the user logs out`,
+      remedy: () => 'if there was no picture, check the UDP ports and NAT1TO1 of Neko, not the WebSocket',
+      example: { code: null, durationMs: 14_300, path: '/ws' },
+    },
+    {
+      id: 'left-together',
+      symptom: 'Several users drop out in the same second with code 1001',
+      when: (f) => isClient(f) && f.code === 1001 && f.together > 1,
+      sentence: (f) =>
+        `${f.together} pages said within a second that they go away (close code 1001): they were left, closed or reloaded together, or their browser crashed or was killed, or the proxy in front, if there is one, was reloaded or stopped (Caddy says 1001 then)`,
+      example: { code: 1001, together: 3 },
+    },
+    {
+      id: 'left-or-crashed',
+      symptom: 'Somebody closed the tab, left or reloaded the page, or the tab crashed',
+      when: (f) => isClient(f) && f.code === 1001,
+      sentence: () =>
+        'The page went away (close code 1001): it was left, closed or reloaded, or its tab crashed or was killed, or the proxy in front, if there is one, was reloaded or stopped (Caddy says 1001 then)',
+      example: { code: 1001, durationMs: 90_000 },
     },
     {
       id: 'left-normally',
-      symptom: 'Somebody closed the tab or left the page',
-      when: (f) => isClient(f) && (isEmptyCode(f) || f.code === 1000 || f.code === 1001),
-      sentence: () => 'The browser left normally',
-      example: { code: 1001, durationMs: 90_000 },
+      symptom: 'Somebody logged out, or the page closed its connection',
+      when: (f) => isClient(f) && (f.code === null || f.code === 1000),
+      sentence: () => 'The client closed the connection itself, in the ordinary way',
+      example: { code: 1000, durationMs: 90_000 },
     },
     {
       id: 'upstream-restarting',
@@ -39,7 +68,7 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
     {
       id: 'upstream-ended-session',
       symptom: 'One user is disconnected, the others stay',
-      when: (f) => !isClient(f) && (isEmptyCode(f) || f.code === 1000),
+      when: (f) => !isClient(f) && (f.code === null || f.code === 1000),
       sentence: () => 'The upstream ended the session in the ordinary way',
       example: { side: 'upstream', code: 1000 },
     },
@@ -69,11 +98,29 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
   ],
   reserved_code: [
     {
-      id: 'neko-dropped-session',
-      symptom: 'One user is thrown out of the room, or all of them while Neko restarts',
+      id: 'neko-dropped-one',
+      symptom: 'One user is thrown out of the room, the others stay',
+      when: (f) => !isClient(f) && f.someLeft,
+      sentence: (f) =>
+        `The upstream dropped ${f.together > 1 ? `${f.together} sessions` : 'this session'} with the reserved close code ${f.code} on the wire while others stay, as Neko does for users who were kicked`,
+      remedy: () => 'look into the log of Neko around this time',
+      example: { side: 'upstream', code: 1006, someLeft: true },
+    },
+    {
+      id: 'neko-stopped',
+      symptom: 'All users are thrown out of the room at once',
+      when: (f) => !isClient(f) && f.together > 1,
+      sentence: (f) =>
+        `The upstream dropped all its ${f.together} sessions within a second with the reserved close code ${f.code} on the wire, as Neko does when it is stopped or restarted`,
+      remedy: () => 'look into the log of Neko around this time',
+      example: { side: 'upstream', code: 1006, together: 3 },
+    },
+    {
+      id: 'neko-dropped-only-one',
+      symptom: 'The only user is thrown out of the room',
       when: (f) => !isClient(f),
       sentence: (f) =>
-        `The upstream dropped the session with the reserved close code ${f.code} on the wire, as Neko does for users who were kicked or replaced by another login, and when it restarts`,
+        `The upstream dropped the only session that it had with the reserved close code ${f.code} on the wire, as Neko does for users who were kicked, and when it is stopped or restarted`,
       remedy: () => 'look into the log of Neko around this time',
       example: { side: 'upstream', code: 1006 },
     },
@@ -85,94 +132,45 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
       example: { code: 1006 },
     },
   ],
-  abrupt_end: [
-    {
-      id: 'upstream-login-refused',
-      symptom: 'The login fails at once although the page loads',
-      when: (f) => !isClient(f) && !f.reset && f.durationMs < 2_000,
-      sentence: (f) =>
-        `The upstream ended the connection ${seconds(f.durationMs)} after it began, without a Close frame, as Neko does after a wrong password`,
-      remedy: () => "check the password, then the upstream's log",
-      example: { side: 'upstream', durationMs: 100 },
-    },
-    {
-      id: 'upstream-gone',
-      symptom: 'Everybody is disconnected at once',
-      when: (f) => !isClient(f),
-      sentence: (f) =>
-        `The upstream ${f.reset ? 'reset' : 'ended'} the connection without a Close frame, most likely because it stopped, crashed or was restarted`,
-      remedy: () => "look into the upstream's log and its restarts",
-      example: { side: 'upstream', durationMs: 90_000 },
-    },
-    {
-      id: 'client-reset',
-      symptom: 'A user drops out when a network or a laptop goes away',
-      when: (f) => f.reset,
-      sentence: () =>
-        'The connection to the client was reset: the browser crashed, the network changed, or somebody on the way had forgotten the connection',
-      example: { reset: true },
-    },
-    {
-      id: 'client-end-at-known-limit',
-      symptom: 'A silent user drops out after a round number of seconds',
-      when: (f) => likelyOwner(f.idleMs) !== null,
-      sentence: (f) =>
-        `The client side ended without a Close frame after ${seconds(f.idleMs)} of silence, which is the default idle limit of ${likelyOwner(f.idleMs)}`,
-      remedy: (f) => `if it repeats, set keepalive.ping_interval to ${halfOf(f)} or less`,
-      example: { idleMs: 60_050 },
-    },
-    {
-      id: 'client-end-while-silent',
-      symptom: 'A silent user drops out',
-      when: (f) => f.idleMs >= 1_000,
-      sentence: (f) =>
-        `The client side ended without a Close frame after ${seconds(f.idleMs)} of silence: the browser crashed or was killed, or the proxy in front cut an idle connection`,
-      remedy: () => 'if others end after the same silence, it is the proxy in front, and the log will say so',
-      example: { idleMs: 42_000 },
-    },
-    {
-      id: 'client-end',
-      symptom: 'A user drops out in the middle of traffic',
-      sentence: () =>
-        'The client side ended without a Close frame in the middle of traffic: the browser crashed or was killed, or the proxy in front ended the connection',
-      example: { idleMs: 300 },
-    },
-  ],
-  front_idle_cut: [
-    {
-      id: 'front-idle-cut',
-      symptom: 'Silent users are cut after the same time again and again',
-      sentence: (f) => {
-        const owner = likelyOwner(f.idleMs);
-        return `The proxy in front cut the connection after ${seconds(f.idleMs)} of silence${owner === null ? '' : `, the default idle limit of ${owner}`}`;
-      },
-      remedy: (f) =>
-        `set keepalive.ping_interval to ${halfOf(f)} or less, or raise the limit there (nginx: proxy_read_timeout)`,
-      example: { idleMs: 60_050 },
-    },
-  ],
-  front_reload: [
-    {
-      id: 'front-reload',
-      symptom: 'Many users drop out in the same second and come back',
-      sentence: () =>
-        'Many connections ended within a second: the proxy in front was reloaded or restarted, or its network failed',
-      remedy: () => 'for nginx, a longer worker_shutdown_timeout lets connections outlive a reload',
-    },
-  ],
+  abrupt_end: ABRUPT_RULES,
+  front_idle_cut: FRONT_IDLE_RULES,
+  front_lifetime_cut: FRONT_LIFETIME_RULES,
+  front_reload: FRONT_RELOAD_RULES,
   pong_timeout: [
+    {
+      id: 'client-mute',
+      symptom: 'A client that is not a browser is ended while it is quiet',
+      when: (f) => isClient(f) && neverAnswered(f, 'client'),
+      sentence: () =>
+        'The client never answered a Ping on this connection, and nothing else came: it is gone, or it is one of those that cannot answer',
+      remedy: () => 'if it still ran, set keepalive.pong_timeout to off for its route',
+      example: { answersPingsClient: false },
+    },
     {
       id: 'client-gone',
       symptom: 'A user vanished (closed lid, lost network) and is removed from the room a little later',
       when: isClient,
-      sentence: () => 'The browser or its tab is gone: it answered no Ping in time, and nothing else came either',
+      sentence: () =>
+        'The browser or its network is gone: it had answered Pings, but not the last ones in time, and nothing else came either',
+      remedy: () => 'if it only answers late, raise keepalive.pong_timeout, or set it to off',
       example: {},
+    },
+    {
+      id: 'upstream-mute',
+      symptom: 'Quiet connections end, although the upstream runs',
+      when: (f) => neverAnswered(f, 'upstream'),
+      sentence: () =>
+        'The upstream never answered a Ping on this connection, and nothing else came: it hung, or it is one of those that cannot answer',
+      remedy: () => 'if it still ran, set keepalive.upstream_pong_timeout to off',
+      example: { side: 'upstream', answersPingsUpstream: false },
     },
     {
       id: 'upstream-hung',
       symptom: 'The page shows a picture but chat and control do nothing; then everybody is disconnected',
-      sentence: () => 'The upstream hung: it kept the connection but answered no Ping in time',
-      remedy: () => 'restart the upstream if it does not recover, and look into its log',
+      sentence: () =>
+        'The upstream hung, or the network to it is gone: it kept the connection, had answered Pings, but not the last ones in time',
+      remedy: () =>
+        'restart the upstream if it does not recover; if it only answers late, raise keepalive.upstream_pong_timeout, or set it to off',
       example: { side: 'upstream' },
     },
   ],
@@ -181,13 +179,15 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
       id: 'client-stalled',
       symptom: 'A user on a bad network drops out while much is sent',
       when: isClient,
-      sentence: () =>
-        'The client took no data for the whole of timeouts.stall: its network is gone, or the browser is suspended',
+      sentence: (f) =>
+        `The client took no data for the whole of timeouts.stall${neverAnswered(f, 'client') ? ' and never answered a Ping on this connection' : ''}: its network is gone, or the browser is suspended`,
+      example: {},
     },
     {
       id: 'upstream-stalled',
       symptom: 'Uploads or input stop, then everybody is disconnected',
-      sentence: () => 'The upstream hung: it took no data for the whole of timeouts.stall',
+      sentence: (f) =>
+        `The upstream hung: it took no data for the whole of timeouts.stall${neverAnswered(f, 'upstream') ? ' and never answered a Ping on this connection' : ''}`,
       remedy: () => 'restart the upstream if it does not recover, and look into its log',
       example: { side: 'upstream' },
     },
@@ -196,7 +196,8 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
     {
       id: 'close-unanswered',
       symptom: 'Nothing; the connection was closing anyway',
-      sentence: (f) => `The ${f.side} did not answer a Close frame in time and was let go`,
+      sentence: (f) =>
+        `The ${f.side} did not answer a Close frame in time and was let go${neverAnswered(f, f.side) ? ', nor had it ever answered a Ping on this connection' : ''}`,
     },
   ],
   frame_limit: [
@@ -226,25 +227,31 @@ export const CLOSE_RULES: Readonly<Record<CloseCause, readonly CloseRule[]>> = {
       example: { code: 1002 },
     },
   ],
+  max_age: [
+    {
+      id: 'max-age',
+      symptom: 'Connections end after about the same time, and clients come back',
+      sentence: (f) => `This proxy ended the connection because it had become old enough: ${seconds(f.durationMs)}`,
+      remedy: () => 'nothing is wrong; limits.age says how old a connection may become',
+      example: { durationMs: 86_400_000 },
+    },
+  ],
   drain: [
     {
       id: 'drain',
       symptom: 'Everybody is disconnected while this proxy is stopped or updated',
-      sentence: () => 'This proxy was stopped and closed its connections with 1012 (service restart)',
-      example: { code: 1012 },
+      sentence: (f) =>
+        `This proxy was stopped and ended its connections${f.code === null ? '' : ` with close code ${f.code}`}`,
+      example: {},
     },
   ],
   internal_error: [
     {
       id: 'internal-error',
-      symptom: 'A single connection ends with 1011 and this log has an error line',
+      symptom: 'A single connection ends and this log has an error line',
       sentence: () => 'A defect in this proxy ended the connection',
       remedy: () => 'report it with the error line that precedes this one',
-      example: { code: 1011 },
+      example: {},
     },
   ],
 };
-
-function isEmptyCode(facts: CloseReport): boolean {
-  return facts.code === null || facts.code === 1005;
-}

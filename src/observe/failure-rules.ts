@@ -1,5 +1,5 @@
 /** How WebSockets never begin: the verdict's rules for every reason. A reason without rules does not compile. */
-import type { UpgradeFailure, UpgradeFailureReason } from '../core/report.ts';
+import type { UpgradeFailure, UpgradeFailureReason } from '../core/events.ts';
 import type { VerdictRule } from './verdict-words.ts';
 
 type FailureRule = VerdictRule<UpgradeFailure>;

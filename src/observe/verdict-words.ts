@@ -1,5 +1,27 @@
 /** What the rules of the verdict table look like, and the words they are made of. */
 import { agesAgree } from '../core/adaptive.ts';
+import type { CloseReport, Side } from '../core/events.ts';
+
+/** What the front may have done to a connection. */
+export type FrontFit = 'idle' | 'lifetime' | 'reload';
+
+/** How a connection ended, and what is known of others, by which the rules go. */
+export interface JudgedEnd extends CloseReport {
+  /** Ends of the same kind within a second of this one, this one included. */
+  readonly together: number;
+  /** Whether those were of more than one client address. */
+  readonly severalClients: boolean;
+  /** Whether a connection is left that would have ended as well, had all been ended. */
+  readonly someLeft: boolean;
+  /** Whether they came after the same silence on the wire, of a second or more. */
+  readonly sameSilence: boolean;
+  /** Whether others of its peer ended after the same silence and none outlived it, but nobody knows whether that peer is a front. */
+  readonly likeOthers: boolean;
+  /** What the front may have done, by what is known of others. Several: they cannot be told apart. */
+  readonly fits: ReadonlySet<FrontFit>;
+  /** How long the proxy itself had stood still just before, in ms; 0: it had not. */
+  readonly stoodStillMs: number;
+}
 
 /**
  * A row of the verdict table: what most likely happened, and what to do about it. The first row of a cause whose `when`
@@ -54,7 +76,26 @@ export function isLegacyPath(path: string): boolean {
   return /^[^?]*(?<!\/api)\/ws(?:\?|$)/.test(path);
 }
 
-/** `3 s`, `60.1 s`. */
+/** Either of Neko's two protocols. */
+export function isNekoPath(path: string): boolean {
+  return /^[^?]*\/ws(?:\?|$)/.test(path);
+}
+
+/** A side that was asked and has never answered a Ping on this connection. */
+export function neverAnswered(facts: CloseReport, side: Side): boolean {
+  return side === 'client'
+    ? facts.pingsClient > 0 && !facts.answersPingsClient
+    : facts.pingsUpstream > 0 && !facts.answersPingsUpstream;
+}
+
+/** The proxy in front, as far as it is known that there is one. */
+export function frontOf({ frontIsKnown }: CloseReport): string {
+  return frontIsKnown ? 'the proxy in front' : 'a proxy in front, if there is one,';
+}
+
+/** `80 ms`, `3 s`, `60.1 s`. Never 0. */
 export function seconds(milliseconds: number): string {
-  return `${Number((milliseconds / 1_000).toFixed(1))} s`;
+  return milliseconds < 950
+    ? `${Math.max(1, Math.round(milliseconds))} ms`
+    : `${Number((milliseconds / 1_000).toFixed(1))} s`;
 }

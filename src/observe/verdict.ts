@@ -1,30 +1,32 @@
 /** Who closed and why, in a plain sentence: the rules applied to one end and what is remembered of others. */
-import { agesAgree } from '../core/adaptive.ts';
-import type { CloseCause, CloseReport, Initiator, UpgradeFailure } from '../core/report.ts';
+import type { CloseCause, CloseReport, Initiator, UpgradeFailure } from '../core/events.ts';
 import { CLOSE_RULES } from './close-rules.ts';
 import { FAILURE_RULES } from './failure-rules.ts';
-import { likelyOwner } from './verdict-words.ts';
-import type { VerdictRule } from './verdict-words.ts';
+import { type FrontFit, type JudgedEnd, seconds, type VerdictRule } from './verdict-words.ts';
 
 /** The whole table: every way a WebSocket ends or never begins. */
 export const VERDICT_TABLE = { closes: CLOSE_RULES, failures: FAILURE_RULES };
 
-/** How many abrupt ends of one front within a second are the front's doing. */
-const BURST = 3;
-/** Silences shorter than this tell nothing about idle limits. */
-const SHORTEST_AGE_MS = 1_000;
+/** What the front did, the surest first: the cause of an end that fits several. */
+const FRONT_CAUSES: readonly (readonly [fit: FrontFit, cause: CloseCause])[] = [
+  ['idle', 'front_idle_cut'],
+  ['lifetime', 'front_lifetime_cut'],
+  ['reload', 'front_reload'],
+];
+const NOTHING: ReadonlySet<FrontFit> = new Set();
+const ALONE = {
+  together: 1,
+  severalClients: false,
+  someLeft: false,
+  sameSilence: false,
+  likeOthers: false,
+  fits: NOTHING,
+  stoodStillMs: 0,
+  verdict: '',
+};
 
-/** What is remembered about other connections of the same route and front. */
-export interface Recall {
-  /** The idle limit that was learned, in milliseconds. */
-  readonly cutAfterMs: number | null;
-  /** Pieces of evidence with this idle age, this end's own included. */
-  readonly agreeing: number;
-  /** Abrupt ends of this front within a second of this one, this one included. */
-  readonly together: number;
-  /** Whether all of those had the same idle age. */
-  readonly sameAge: boolean;
-}
+/** What is remembered about other connections. Left out: it was alone. */
+export type Recall = Partial<Omit<JudgedEnd, keyof CloseReport>>;
 
 export interface Judgement {
   readonly initiator: Initiator;
@@ -33,28 +35,37 @@ export interface Judgement {
   readonly verdict: string;
 }
 
-/** What most likely ended a connection. The cause of an abrupt end may become the front's when others ended likewise. */
-export function verdictOf(report: CloseReport, recall: Recall): Judgement {
+type Judged = Omit<JudgedEnd, keyof Judgement> & { -readonly [Key in keyof Judgement]: Judgement[Key] };
+
+/** What most likely ended a connection. The cause of an abrupt end of the client side becomes the front's when others ended likewise. */
+export function verdictOf(report: CloseReport, recall: Recall): CloseReport & Judgement {
+  // One copy for the rules and the report: a mass disconnect makes thousands at once.
+  const facts: Judged = judgedEnd(report, recall);
   const cause = causeOf(report, recall);
-  const initiator = cause === report.cause ? report.initiator : 'front';
-  return { initiator, cause, verdict: sentenceOf(CLOSE_RULES[cause], report) };
+  if (cause !== report.cause) facts.initiator = 'front';
+  facts.cause = cause;
+  facts.verdict = sentenceOf(CLOSE_RULES[cause], facts, standstillOf(facts));
+  return facts;
 }
 
 /** Why an upgrade never became a tunnel. */
 export function verdictOfFailure(failure: UpgradeFailure): string {
-  return sentenceOf(FAILURE_RULES[failure.reason], failure);
+  return sentenceOf(FAILURE_RULES[failure.reason], failure, '');
 }
 
-function causeOf(report: CloseReport, recall: Recall): CloseCause {
-  if (report.cause !== 'abrupt_end' || report.side !== 'client') return report.cause;
-  const { idleMs } = report;
-  // A reset is no idle cut: proxies end idle connections in order.
-  const isIdle = !report.reset && idleMs >= SHORTEST_AGE_MS;
-  if (isIdle && recall.cutAfterMs !== null && agesAgree(recall.cutAfterMs, idleMs)) return 'front_idle_cut';
-  if (isIdle && recall.agreeing > 1 && likelyOwner(idleMs) !== null) return 'front_idle_cut';
-  if (recall.together < BURST) return 'abrupt_end';
-  // Connections that heard the same broadcast last are cut together, at the same age.
-  return isIdle && recall.sameAge ? 'front_idle_cut' : 'front_reload';
+/** A report with what is remembered about others; its verdict is still to be found. */
+export function judgedEnd(report: CloseReport, recall: Recall): JudgedEnd & Judgement {
+  return { ...report, ...ALONE, ...recall };
+}
+
+function causeOf({ cause, side }: CloseReport, { fits = NOTHING }: Recall): CloseCause {
+  if (cause !== 'abrupt_end' || side !== 'client' || fits.size === 0) return cause;
+  return FRONT_CAUSES.find(([fit]) => fits.has(fit))?.[1] ?? cause;
+}
+
+function standstillOf({ stoodStillMs }: JudgedEnd): string {
+  if (stoodStillMs === 0) return '';
+  return `, and this proxy itself had stood still for ${seconds(stoodStillMs)} just before (suspended, or its loop blocked), which may be the reason`;
 }
 
 /** The first row that holds. */
@@ -62,9 +73,9 @@ export function ruleFor<Facts>(rules: readonly VerdictRule<Facts>[], facts: Fact
   return rules.find((rule) => rule.when === undefined || rule.when(facts));
 }
 
-function sentenceOf<Facts>(rules: readonly VerdictRule<Facts>[], facts: Facts): string {
+function sentenceOf<Facts>(rules: readonly VerdictRule<Facts>[], facts: Facts, addition: string): string {
   const rule = ruleFor(rules, facts);
   if (rule === undefined) return 'Unknown.';
-  const next = rule.remedy === undefined ? '' : `; ${rule.remedy(facts)}`;
-  return `${rule.sentence(facts)}${next}.`;
+  const next = rule.remedy?.(facts) ?? '';
+  return `${rule.sentence(facts)}${addition}${next === '' ? '' : `; ${next}`}.`;
 }

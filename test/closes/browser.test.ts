@@ -35,7 +35,6 @@ interface Case {
 }
 
 const ABNORMAL: CloseEvent = { code: 1006, reason: '', wasClean: false };
-const EXPLAINED: CloseEvent = { code: 1011, reason: 'upstream ended without a Close frame', wasClean: true };
 const HALF: FrameParts = { opcode: OPCODE.binary, payload: 'half', claimed: 8 };
 
 const close = (code: number | null, reason = ''): FrameParts => ({
@@ -93,8 +92,8 @@ const CASES: readonly Case[] = [
     },
     direct: { code: 4002, reason: 'all sent', wasClean: true },
   },
-  { name: 'the server ends TCP', act: (server) => server.end(), direct: ABNORMAL, proxied: EXPLAINED },
-  { name: 'the server resets TCP', act: (server) => server.reset(), direct: ABNORMAL, proxied: EXPLAINED },
+  { name: 'the server ends TCP', act: (server) => server.end(), direct: ABNORMAL },
+  { name: 'the server resets TCP', act: (server) => server.reset(), direct: ABNORMAL },
   {
     name: 'the server ends TCP inside a frame',
     act: (server) => {
@@ -200,16 +199,20 @@ test('a page is told the same through the proxy', { skip: skipWithout('chromium'
 test('a page is told that the proxy stops', { skip: skipWithout('chromium', 'nginx') }, async (t) => {
   const server = await startRawServer(t, { allowHalfOpen: true });
   const page = await openPage(t);
-  const stopped = { code: 1012, reason: 'proxy is stopping', wasClean: true };
-  for (const isBehindNginx of [false, true]) {
-    const proxy = await startProxy(t, server.port, NO_PINGS);
+  const coded = { code: 1012, reason: 'proxy is stopping', wasClean: true };
+  for (const [isBehindNginx, drainCode] of [
+    [false, 'off'],
+    [false, '1012'],
+    [true, '1012'],
+  ] as const) {
+    const proxy = await startProxy(t, server.port, { ...NO_PINGS, DRAIN_CODE: drainCode });
     const front = isBehindNginx ? await startNginx(t, nginxBefore(proxy.port, '60s')) : proxy;
     const act = async (peer: RawPeer): Promise<void> => {
       const exit = proxy.child.stop();
-      await answers(peer, close(1012));
+      if (drainCode !== 'off') await answers(peer, close(1012));
       await exit;
     };
     const { event } = await observe(page, front.port, server, { name: 'stop', act });
-    assert.deepEqual(event, stopped, isBehindNginx ? 'behind nginx' : 'directly');
+    assert.deepEqual(event, drainCode === 'off' ? ABNORMAL : coded, isBehindNginx ? 'behind nginx' : 'directly');
   }
 });

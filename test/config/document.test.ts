@@ -27,7 +27,7 @@ test('places are those of values, of keys, and of what is nearest around them', 
 
 test('a key that stands twice is a problem, and the rest is still understood', () => {
   const { tree, broken, problems } = parseConfigDocument('f', 'a: 1\na: 2\nb: 3');
-  assert.deepEqual(problems.map(formatProblem), ['f:2:1: this key stands here for the second time; keep one']);
+  assert.deepEqual(problems.map(formatProblem), ['f:2:1: this key appears for the second time; keep one']);
   assert.equal(broken, false);
   assert.equal((tree as { b: unknown }).b, 3);
 });

@@ -25,13 +25,13 @@ test('a duration without a unit is refused with what to write', () => {
 });
 
 test('what is not a duration is refused with an example', () => {
-  for (const text of ['', 's', '-1s', '1e3s', '+1s', '1,5s', '.5s', 'never', '1m30s'])
+  for (const text of ['', 's', '-1s', '1e3s', '+1s', '.5s', 'never', '1 2s'])
     refused(parseDuration, text, /not a duration; .*10s/);
 });
 
 test('an unknown unit of time is refused with the known ones', () => {
-  for (const text of ['10S', '10sec', '1d', '1KiB'])
-    refused(parseDuration, text, /unknown unit; the units are ms, s, m, h$/);
+  for (const text of ['10fs', '1 year', '1KiB'])
+    refused(parseDuration, text, /unknown unit; .* the units are ms, s, m, h$/);
 });
 
 test('a size is read in every unit as bytes', () => {
@@ -42,7 +42,7 @@ test('a size is read in every unit as bytes', () => {
 
 test('a size without a unit or with an unknown one is refused', () => {
   refused(parseSize, '16', /^16 has no unit; write 16KiB, 16MiB or 16B$/);
-  refused(parseSize, '16K', /unknown unit; the units are B, kB, KiB, MB, MiB, GB, GiB$/);
+  refused(parseSize, '16s', /unknown unit; .* the units are B, kB, KiB, MB, MiB, GB, GiB$/);
 });
 
 test('durations and sizes are written in the largest unit that is exact', () => {

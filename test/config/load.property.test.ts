@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ConfigError } from '../../src/config/errors.ts';
 import { type LoadOptions } from '../../src/config/load.ts';
-import { renderSettings } from '../../src/config/render.ts';
+import { renderConfig } from '../../src/config/effective.ts';
 import { valuePaths } from '../../src/config/schema.ts';
 import { variableOf } from '../../src/config/overrides.ts';
 import { load } from './files.ts';
@@ -75,8 +75,8 @@ const environment = fc.dictionary(
 /** Loading either succeeds, and then what it printed loads to the same, or it tells what is wrong. */
 function loadsOrExplains(text: string, options: LoadOptions): void {
   try {
-    const { settings } = load(text, options);
-    assert.deepEqual(load(renderSettings(settings), { needsUpstream: false }).settings, settings);
+    const { settings, config } = load(text, options);
+    assert.deepEqual(load(renderConfig(config), { needsUpstream: false }).settings, settings);
   } catch (error) {
     assert.ok(error instanceof ConfigError, error instanceof Error ? error.stack : String(error));
     assert.ok(error.problems.length > 0);

@@ -20,14 +20,30 @@ test('an upstream is enough: everything else has a default', () => {
   const { settings, file, warnings } = load({}, { flags: { upstream: 'http://neko:8080' } });
   assert.deepEqual(settings, {
     listen: [{ kind: 'tcp', host: '0.0.0.0', port: 8080 }],
-    routes: [{ name: 'default', host: null, path: null, upstream, keepalive: DEFAULT_KEEPALIVE }],
+    routes: [
+      {
+        name: 'default',
+        host: null,
+        path: null,
+        upstreams: [upstream],
+        keepalive: DEFAULT_KEEPALIVE,
+        timeouts: settings.timeouts,
+        limits: { ...settings.limits, connections: Infinity },
+      },
+    ],
     upstreamTls: { ca: 'system', verify: true },
     allowedOrigins: [],
     trustedProxies: ['loopback', 'private'],
+    drainCode: null,
+    proxyProtocol: false,
     timeouts: { connect: 5000, handshake: 15_000, stall: 60_000, drain: 8000 },
     limits: {
       connections: 'auto',
       connectionsPerIp: Infinity,
+      age: Infinity,
+      handshakes: 'auto',
+      requests: 'auto',
+      requestsPerIp: Infinity,
       frame: Infinity,
       headerBytes: 16_384,
       buffer: 262_144,
@@ -35,7 +51,8 @@ test('an upstream is enough: everything else has a default', () => {
     },
     admin: { listen: { kind: 'tcp', host: '127.0.0.1', port: 9090 }, hosts: [] },
     probe: false,
-    log: { level: 'info', format: 'auto', query: 'redact' },
+    idleCollection: true,
+    log: { level: 'info', format: 'auto', query: 'redact', requests: false },
   });
   assert.equal(file, null);
   assert.deepEqual(warnings, []);
@@ -45,12 +62,12 @@ test('a flag wins over the environment, the environment over the file, the file 
   const yaml = `${UP}log: {level: warn, query: keep}\nlisten: a:1\n`;
   const env = { WSKP_LOG_LEVEL: 'error', WSKP_LISTEN: 'b:2' };
   const { settings } = load(yaml, { env, flags: { listen: ['c:3', 'd:4'] } });
-  assert.deepEqual(settings.log, { level: 'error', format: 'auto', query: 'keep' });
+  assert.deepEqual(settings.log, { level: 'error', format: 'auto', query: 'keep', requests: false });
   assert.deepEqual(
     settings.listen.map((address) => address.kind === 'tcp' && address.host),
     ['c', 'd'],
   );
-  assert.equal(load(yaml, { env, flags: { logLevel: 'debug' } }).settings.log.level, 'debug');
+  assert.equal(load(yaml, { env, flags: { 'log-level': 'debug' } }).settings.log.level, 'debug');
 });
 
 test('variables reach keys of every kind', () => {
@@ -64,8 +81,8 @@ test('variables reach keys of every kind', () => {
     OTHER: 'x',
   };
   const { settings } = load({}, { env });
-  assert.equal(settings.routes[0]?.upstream.url, 'unix:/run/neko.sock');
-  assert.equal(settings.routes[0].keepalive.client.interval, 200);
+  assert.equal(settings.routes[0]?.upstreams[0]?.url, 'unix:/run/neko.sock');
+  assert.equal(settings.routes[0]?.keepalive.client.interval, 200);
   assert.equal(settings.upstreamTls.verify, false);
   assert.equal(settings.limits.headerBytes, 32_768);
   assert.equal(settings.listen.length, 2);
@@ -108,6 +125,52 @@ routes:
   ]);
 });
 
+test('a route has timeouts and limits of its own; what is left out is that of the top level', () => {
+  const { settings } = load(`${UP}timeouts: {connect: 2s, stall: 3s}
+limits: {connections: 100, connections_per_ip: 7, frame: 1KiB, buffer: 64KiB}
+routes:
+  - {upstream: http://a, timeouts: {stall: 9s}, limits: {connections: 5, buffer: 8KiB}}
+`);
+  const [own, top] = settings.routes;
+  assert.deepEqual(own?.timeouts, { connect: 2000, handshake: 15_000, stall: 9000, drain: 8000 });
+  assert.deepEqual(top?.timeouts, settings.timeouts);
+  assert.deepEqual(
+    [own.limits.connections, own.limits.connectionsPerIp, own.limits.frame, own.limits.buffer],
+    [5, Infinity, 1024, 8192],
+  );
+  // Those of the top level count all, and go on doing so.
+  assert.deepEqual([top?.limits.connections, top?.limits.buffer, settings.limits.connections], [Infinity, 65_536, 100]);
+});
+
+test('an upstream is one or a list, in the order in which they are tried', () => {
+  const urls = (...given: Parameters<typeof load>): string[] =>
+    load(...given).settings.routes.flatMap(({ upstreams }) => upstreams.map(({ url }) => url));
+  const both = ['http://a', 'unix:/run/b.sock'];
+  assert.deepEqual(urls('upstream: [http://a, "unix:/run/b.sock"]'), both);
+  assert.deepEqual(urls('upstream: http://a, unix:/run/b.sock'), both);
+  assert.deepEqual(urls('routes: [{upstream: [http://a, "unix:/run/b.sock"]}]'), both);
+  assert.deepEqual(urls({}, { env: { WSKP_UPSTREAM: both.join(', ') } }), both);
+  assert.deepEqual(urls(UP, { flags: { upstream: both } }), both);
+  assert.deepEqual(urls(UP, { flags: { upstream: [both.join()] } }), both);
+});
+
+test('of several upstreams each has its share of the time that a client waits', () => {
+  const connect = (yaml: string) => load(yaml).settings.routes.map(({ timeouts }) => timeouts.connect);
+  const four = 'upstream: [http://a, http://b, http://c, http://d]';
+  assert.deepEqual(
+    connect(`${UP}timeouts: {connect: 20s}\nroutes: [{${four}, timeouts: {handshake: 6s}}]`),
+    [1500, 20_000],
+  );
+  assert.deepEqual(connect(`${four}\ntimeouts: {connect: 1s}`), [1000]);
+});
+
+test('what is for all routes alike is refused in one, with the place where it belongs', () => {
+  assert.deepEqual(problems('routes: [{upstream: http://a, timeouts: {drain: 1s}, limits: {header_bytes: 1KiB}}]'), [
+    'config.yaml:1:42: routes[0].timeouts.drain: is for all routes; write it as timeouts.drain at the top level',
+    'config.yaml:1:63: routes[0].limits.header_bytes: is for all routes; write it as limits.header_bytes at the top level',
+  ]);
+});
+
 test('a variable does not reach a section that only shares an alias with its own', () => {
   const yaml = `keepalive: &k {pong_timeout: 7s}\nroutes: [{upstream: http://a, keepalive: *k}]\n`;
   const { settings } = load(yaml, { env: { WSKP_KEEPALIVE_PONG_TIMEOUT: '8s', WSKP_UPSTREAM: 'http://b' } });
@@ -132,20 +195,23 @@ routes:
   - {name: alpha, upstream: http://a, path: room}
 limits: 5
 `;
-  assert.deepEqual(problems(yaml, { env: { WSKP_LISTEN: '80,81', WSKP_UPSTEAM: 'x' }, flags: { logLevel: 'inf' } }), [
-    'config.yaml:1:11: upstream: "neko:8080" is not an upstream; write http://neko:8080, or https://, ws://, wss://, unix:/path',
-    'config.yaml:3:3: keepalive.ping_intervall: unknown key; did you mean ping_interval?',
-    'config.yaml:4:17: keepalive.pong_timeout: 10 has no unit; write 10s, 10ms or 10m',
-    'config.yaml:5:1: ping_interval: unknown key; did you mean keepalive.ping_interval?',
-    'config.yaml:7:5: routes[0].upstream: is missing',
-    'config.yaml:8:12: routes[1].name: route 1 has this name too; choose another',
-    'config.yaml:8:45: routes[1].path: a path starts with /',
-    'config.yaml:9:9: limits: takes keys of its own, each on a line: connections, connections_per_ip, ...',
-    'environment: WSKP_UPSTEAM: unknown variable; did you mean WSKP_UPSTREAM?',
-    'environment: WSKP_LISTEN: 80 has no host; write 0.0.0.0:80, or 127.0.0.1:80 for this machine alone',
-    'environment: WSKP_LISTEN: 81 has no host; write 0.0.0.0:81, or 127.0.0.1:81 for this machine alone',
-    '--log-level: "inf" is not one of trace, debug, info, warn, error, fatal, silent; did you mean info?',
-  ]);
+  assert.deepEqual(
+    problems(yaml, { env: { WSKP_LISTEN: '80,81', WSKP_UPSTEAM: 'x' }, flags: { 'log-level': 'inf' } }),
+    [
+      'config.yaml:1:11: upstream: "neko:8080" is not an upstream; write http://neko:8080, or https://, ws://, wss://, unix:/path',
+      'config.yaml:3:3: keepalive.ping_intervall: unknown key; did you mean ping_interval?',
+      'config.yaml:4:17: keepalive.pong_timeout: 10 has no unit; write 10s, 10ms or 10m',
+      'config.yaml:5:1: ping_interval: unknown key; did you mean keepalive.ping_interval?',
+      'config.yaml:7:5: routes[0].upstream: is missing',
+      'config.yaml:8:12: routes[1].name: route 1 has this name too; choose another',
+      'config.yaml:8:45: routes[1].path: a path starts with /',
+      'config.yaml:9:9: limits: takes keys of its own, each on a line: connections, connections_per_ip, ...',
+      'environment: WSKP_UPSTEAM: unknown variable; did you mean WSKP_UPSTREAM?',
+      'environment: WSKP_LISTEN: 80 has no host; write 0.0.0.0:80, or 127.0.0.1:80 for this machine only',
+      'environment: WSKP_LISTEN: 81 has no host; write 0.0.0.0:81, or 127.0.0.1:81 for this machine only',
+      '--log-level: "inf" is not one of trace, debug, info, warn, error, fatal, silent; did you mean info?',
+    ],
+  );
 });
 
 test('the error carries a code and its problems as fields', () => {
@@ -182,8 +248,8 @@ test('values of the wrong shape are refused', () => {
 
 test('values out of range are refused with the bound', () => {
   const refused = (yaml: string, message: RegExp) => assert.match(problems(UP + yaml)[0] ?? '', message);
-  refused('keepalive: {ping_interval: 9ms}', /at least 10ms$/);
-  refused('keepalive: {ping_interval: 25h}', /at most 24h$/);
+  refused('keepalive: {ping_interval: 9ms}', /at least 10ms, or off$/);
+  refused('keepalive: {ping_interval: 25h}', /at most 24h/);
   refused('timeouts: {stall: off}', /cannot be off; write at most 24h$/);
   refused('limits: {header_bytes: 1B}', /at least 1KiB$/);
   refused('limits: {buffer: 2GiB}', /at most 1GiB$/);
@@ -195,13 +261,13 @@ test('a section is no variable, and routes are for files', () => {
   const [section, routes, nested] = problems(UP, { env: { WSKP_LOG: 'x', WSKP_ROUTES: 'x', WSKP_ROUTES_0_NAME: 'x' } });
   assert.equal(
     section,
-    'environment: WSKP_LOG: log has several keys, each with a variable: WSKP_LOG_LEVEL, WSKP_LOG_FORMAT, WSKP_LOG_QUERY',
+    'environment: WSKP_LOG: log has several keys, each with a variable: WSKP_LOG_LEVEL, WSKP_LOG_FORMAT, WSKP_LOG_QUERY, WSKP_LOG_REQUESTS',
   );
   assert.equal(
     routes,
-    'environment: WSKP_ROUTES: routes are given in a configuration file alone; name it with WSKP_CONFIG',
+    'environment: WSKP_ROUTES: routes can be given only in a configuration file; name it with WSKP_CONFIG',
   );
-  assert.match(nested ?? '', /WSKP_ROUTES_0_NAME: routes are given in a configuration file alone/);
+  assert.match(nested ?? '', /WSKP_ROUTES_0_NAME: routes can be given only in a configuration file/);
 });
 
 test('an unknown variable is refused, with a guess when one is near', () => {
@@ -212,7 +278,7 @@ test('an unknown variable is refused, with a guess when one is near', () => {
 test('a mistake is reported where the value in force was given', () => {
   const env = { WSKP_LOG_LEVEL: 'warm' };
   assert.match(problems(`${UP}log: {level: x}`, { env }).join(), /^environment: WSKP_LOG_LEVEL: "warm" is not/);
-  assert.match(problems(UP, { env, flags: { logLevel: 'inf' } }).join(), /^--log-level: "inf" is not[^:]*$/);
+  assert.match(problems(UP, { env, flags: { 'log-level': 'inf' } }).join(), /^--log-level: "inf" is not[^:]*$/);
 });
 
 test('a file that cannot be understood is not also said to lack an upstream', () => {
@@ -294,6 +360,26 @@ test('files on disk are read', (t) => {
   t.after(() => rmSync(folder, { recursive: true }));
   const config = join(folder, 'proxy.yaml');
   writeFileSync(config, UP);
-  assert.equal(loadSettings({ flags: { config }, env: {} }).settings.routes[0]?.upstream.url, 'http://neko:8080');
+  assert.equal(loadSettings({ flags: { config }, env: {} }).settings.routes[0]?.upstreams[0]?.url, 'http://neko:8080');
   assert.throws(() => loadSettings({ flags: { config: folder }, env: {} }), /cannot read .*: it is a directory/);
+});
+
+test('proxy_protocol is on or off, and needs trusted_proxies to be written out', () => {
+  assert.match(
+    problems(`${UP}proxy_protocol: on\n`).join(),
+    /^config\.yaml:2:\d+: proxy_protocol: needs trusted_proxies/,
+  );
+  assert.match(problems(`${UP}proxy_protocol: v2\ntrusted_proxies: [10.0.0.5]\n`).join(), /neither on nor off/);
+  const { settings } = load(`${UP}proxy_protocol: on\ntrusted_proxies: [10.0.0.5]\n`);
+  assert.equal(settings.proxyProtocol, true);
+});
+
+test('drain_code is off, or a close code that a proxy may send', () => {
+  for (const code of [1001, 1012, 3000, 4999]) {
+    assert.equal(load(`${UP}drain_code: ${code}\n`).settings.drainCode, code);
+  }
+  assert.equal(load(`${UP}drain_code: off\n`).settings.drainCode, null);
+  for (const code of ['1000', '1006', '1014', '2999', '5000', '1012.5', 'restart']) {
+    assert.match(problems(`${UP}drain_code: ${code}\n`).join(), /is no code for this; write 1001, 1011, 1012, 1013/);
+  }
 });

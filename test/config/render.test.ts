@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { renderSettings } from '../../src/config/render.ts';
+import { renderConfig } from '../../src/config/effective.ts';
 import { load } from './files.ts';
 
 /** The text that `check` would print, loaded again. */
 const again = (yaml: string) => {
-  const { settings } = load(yaml);
-  return { settings, reloaded: load(renderSettings(settings)).settings };
+  const { settings, config } = load(yaml);
+  return { settings, reloaded: load(renderConfig(config)).settings };
 };
 
 test('what is printed loads to the same settings', () => {
   const everything = `
 listen: [0.0.0.0:8080, "[::]:8080", "unix:/run/a.sock"]
-upstream: wss://neko:8443/
+upstream: [wss://neko:8443/, "unix:/run/spare.sock"]
 upstream_tls: {verify: false}
 keepalive: {ping_interval: 1.5s, pong_timeout: off, mode: always, upstream_ping_interval: off, front_idle_timeout: 90s}
 routes:
-  - {host: "*.Example.com", path: /a/, upstream: http://a, keepalive: {pong_timeout: 7s}}
+  - {host: "*.Example.com", path: /a/, upstream: http://a, keepalive: {pong_timeout: 7s}, timeouts: {stall: 9s}, limits: {connections: 3, frame: 1KiB}}
   - {name: b, host: b.example.com, upstream: "unix:/run/b.sock"}
 allowed_origins: [same-host, "https://neko.example.com"]
 trusted_proxies: [10.0.0.0/8, "::1"]
@@ -39,9 +39,9 @@ test('defaults print and load to the same', () => {
 });
 
 test('the printed text shows every value with its unit', () => {
-  const text = renderSettings(load('upstream: http://neko:8080').settings);
+  const text = renderConfig(load('upstream: http://neko:8080').config);
   for (const line of [
-    'upstream: http://neko:8080',
+    'upstream:\n  - http://neko:8080',
     '  ping_interval: 10s',
     '  connections_per_ip: off',
     '  header_bytes: 16KiB',
@@ -51,9 +51,12 @@ test('the printed text shows every value with its unit', () => {
 });
 
 test('what is off prints as off', () => {
-  const { settings } = load('upstream: http://neko');
-  const limits = { ...settings.limits, connections: Infinity };
-  const text = renderSettings({ ...settings, limits, admin: { listen: null, hosts: [] } });
+  const text = renderConfig(
+    load(
+      'upstream: http://neko\nlimits: {connections: off}\nadmin: {listen: off}\nroutes: [{upstream: http://a, path: /}]',
+    ).config,
+  );
   assert.match(text, /\n {2}connections: off\n/);
   assert.match(text, /\nadmin:\n {2}listen: off\n/);
+  assert.match(text, /\n {4}path: \/\n/);
 });

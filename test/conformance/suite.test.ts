@@ -10,7 +10,7 @@ import { countInjected, differences } from '../support/conformance-compare.ts';
 import { deflateCases, OFFER } from '../support/conformance-deflate.ts';
 import { downCases, runDownCases } from '../support/conformance-down.ts';
 import { type Observation, type Route, runCases } from '../support/conformance-run.ts';
-import { type ConformanceServer, startConformanceServer } from '../support/conformance-server.ts';
+import { type ConformanceServer, type ServerHabits, startConformanceServer } from '../support/conformance-server.ts';
 import { utf8Cases } from '../support/conformance-utf8.ts';
 import { nginxBefore, startNginx } from '../support/nginx.ts';
 import { startProxy } from '../support/process.ts';
@@ -19,19 +19,21 @@ import { RELAYS, startRelay } from '../support/relays.ts';
 import { skipWithout } from '../support/requirements.ts';
 
 const NO_PINGS = { KEEPALIVE_PING_INTERVAL: 'off', KEEPALIVE_UPSTREAM_PING_INTERVAL: 'off' };
+/** A server that stands still while sixty of them come gives up, as `ws` does: the machine may be loaded. */
 const PINGS = {
   KEEPALIVE_MODE: 'always',
-  KEEPALIVE_PING_INTERVAL: '20ms',
-  KEEPALIVE_UPSTREAM_PING_INTERVAL: '20ms',
+  KEEPALIVE_PING_INTERVAL: '100ms',
+  KEEPALIVE_UPSTREAM_PING_INTERVAL: '100ms',
 };
 /** How long a relay that loses something may keep a case waiting, in ms. */
 const CONTROL_PATIENCE = 500;
 
 const base = [...baseCases(), ...utf8Cases()];
 const withOffer = base.map((each) => ({ ...each, headers: OFFER.headers }));
-const SERVERS = [
-  { name: 'ws', compress: false, cases: base },
-  { name: 'ws, deflate', compress: true, cases: [...withOffer, ...deflateCases()] },
+const SERVERS: readonly { name: string; habits: ServerHabits; cases: readonly Case[] }[] = [
+  { name: 'ws', habits: {}, cases: base },
+  { name: 'ws, deflate', habits: { compress: true }, cases: [...withOffer, ...deflateCases()] },
+  { name: 'ws, ending without a Close', habits: { endsBare: true }, cases: base },
 ];
 
 const rows = [['compared with the server alone', 'cases', 'different', '']];
@@ -62,13 +64,13 @@ function choose({ cases, direct }: Reference, fits: (index: number) => boolean):
 }
 
 /** Every connection was ended in order, and every one that was accepted brought something to compare. */
-function checkDirect({ cases, direct }: Reference): void {
-  const odd = cases.filter((_, index) => {
+function checkDirect({ cases, direct }: Reference, endsBare: boolean): void {
+  const odd = cases.filter(({ path = '' }, index) => {
     const { client, server } = direct[index] as Observation;
-    return (
-      server !== null &&
-      (client.end !== 'fin' || server.end !== 'fin' || server.frames.length + server.rest.length === 0)
-    );
+    if (server === null) return false;
+    // A bare end at once leaves the client nothing to say.
+    const isMute = server.frames.length + server.rest.length === 0 && !(endsBare && path.startsWith('/close/'));
+    return client.end !== 'fin' || server.end !== 'fin' || isMute;
   });
   assert.deepEqual(
     odd.map((each) => each.name),
@@ -77,10 +79,13 @@ function checkDirect({ cases, direct }: Reference): void {
   assert.ok(direct.filter(({ server }) => server === null).length < cases.length / 20, 'few are refused');
 }
 
-async function compareWithPings(what: string, reference: Reference, route: Route): Promise<void> {
+async function compareWithPings(what: string, reference: Reference, route: Route, endsBare: boolean): Promise<void> {
   const { cases, direct } = reference;
   const seen = await runCases(cases, { ...route, pings: true });
-  const [found, injected] = [differences(cases, direct, seen, true), countInjected(direct, seen)];
+  const [found, injected] = [
+    differences(cases, direct, seen, { withPings: true, endsBare }),
+    countInjected(direct, seen),
+  ];
   note(what, cases, found, `${injected} Pings injected`);
   assert.deepEqual(found, []);
   // Most cases wait for one; those that are refused do not.
@@ -99,27 +104,30 @@ async function compareBehindNginx(
   );
   assert.ok(front && frontOfProxy);
   const direct = await runCases(cases, { port: front.port, server });
-  const found = differences(cases, direct, await runCases(cases, { port: frontOfProxy.port, server }));
+  const all = differences(cases, direct, await runCases(cases, { port: frontOfProxy.port, server }));
+  // nginx resets a server whose answer crosses the client's end, or does not: the two are in a race.
+  const found = all.filter((line) => !line.endsWith('end the server saw: reset became fin'));
   note(`${name}: nginx, then the proxy (with nginx, then the server)`, cases, found);
   assert.deepEqual(found, []);
 }
 
-for (const { name, compress, cases } of SERVERS) {
+for (const { name, habits, cases } of SERVERS) {
+  const { endsBare = false } = habits;
   test(`${name}: both ends see the same through the proxy`, async (t) => {
-    const server = await startConformanceServer(t, compress);
+    const server = await startConformanceServer(t, habits);
     const reference = { cases, direct: await runCases(cases, { port: server.port, server }) };
-    checkDirect(reference);
+    checkDirect(reference, endsBare);
 
     await t.test('without Pings', async (t) => {
       const { port } = await startProxy(t, server.port, NO_PINGS);
-      const found = differences(cases, reference.direct, await runCases(cases, { port, server }));
+      const found = differences(cases, reference.direct, await runCases(cases, { port, server }), { endsBare });
       note(`${name}: the proxy without Pings`, cases, found);
       assert.deepEqual(found, []);
     });
 
-    await t.test('with Pings every 20 ms', async (t) => {
+    await t.test('with Pings every 100 ms', async (t) => {
       const { port } = await startProxy(t, server.port, PINGS);
-      await compareWithPings(`${name}: the proxy with Pings every 20 ms`, reference, { port, server });
+      await compareWithPings(`${name}: the proxy with Pings every 100 ms`, reference, { port, server }, endsBare);
     });
 
     await t.test('behind nginx', { skip: skipWithout('nginx') }, async (t) => {
@@ -145,9 +153,9 @@ test('both ends see the same of whatever a server sends', async (t) => {
   const pinged = await startProxy(t, server.port, PINGS);
   const some = choose({ cases, direct }, (index) => index % 4 === 0);
   const seen = await runDownCases(some.cases, { port: pinged.port, server, pings: true });
-  const foundWithPings = differences(some.cases, some.direct, seen, true);
+  const foundWithPings = differences(some.cases, some.direct, seen, { withPings: true });
   note(
-    'scripted server: the proxy with Pings every 20 ms',
+    'scripted server: the proxy with Pings every 100 ms',
     some.cases,
     foundWithPings,
     `${countInjected(some.direct, seen)} Pings injected`,
@@ -156,7 +164,7 @@ test('both ends see the same of whatever a server sends', async (t) => {
 });
 
 test('relays that change something are told apart', async (t) => {
-  const server = await startConformanceServer(t, false);
+  const server = await startConformanceServer(t, {});
   const plain = base.filter((each) => each.isPlain);
   const all = { cases: plain, direct: await runCases(plain, { port: server.port, server }) };
   // Where every case has to wait in vain, some are enough.

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { AdaptiveInterval, agesAgree } from '../../src/core/adaptive.ts';
-import type { EndFacts } from '../../src/core/adaptive.ts';
 import { end, feed, MINUTE, randomFrom, SECOND } from '../support/ends.ts';
 
 const DAY = 24 * 60 * MINUTE;
 const CONFIGURED = 25 * SECOND;
+const OF = { route: 'default', front: '10.0.0.1' };
 
 const intervalOf = (adaptive: AdaptiveInterval, now = 10 * MINUTE, route = 'default', front = '10.0.0.1'): number =>
   adaptive.intervalFor(route, front, CONFIGURED, now);
@@ -22,9 +22,8 @@ function liveBehindFront(adaptive: AdaptiveInterval, cutAfter: number, until: nu
       adaptive.observeSurvivedGap({ route: 'default', front: '10.0.0.1', gapMs: silence }, now);
     } else {
       cuts += 1;
-      adaptive.observeEnd(end(silence), now);
+      adaptive.observeEnd(OF, silence, now);
       now += SECOND;
-      adaptive.settle(now);
     }
   }
   return cuts;
@@ -53,10 +52,10 @@ test('short ages agree within 250 ms, long ones within 3 %', () => {
   assert.deepEqual([agesAgree(60_000, 58_200), agesAgree(58_100, 60_000)], [true, false]);
 });
 
-test('the interval is at least a second and never above the configured one', () => {
+test('the interval is at least five seconds and never above the configured one', () => {
   const adaptive = new AdaptiveInterval();
-  feed(adaptive, [end(1_100), end(1_100), end(1_100)]);
-  assert.equal(adaptive.intervalFor('default', '10.0.0.1', CONFIGURED, MINUTE), SECOND);
+  feed(adaptive, [end(10_000), end(10_000), end(10_000)]);
+  assert.equal(adaptive.intervalFor('default', '10.0.0.1', CONFIGURED, MINUTE), 5_000);
   assert.equal(adaptive.intervalFor('default', '10.0.0.1', 400, MINUTE), 400);
   const slow = new AdaptiveInterval();
   feed(slow, [end(60_000), end(60_000), end(60_000)]);
@@ -84,7 +83,7 @@ test('a longer silence that was survived since the first cut speaks against the 
 test('a silence that was survived right after the first cut counts, one before it does not', () => {
   const gap = { route: 'default', front: '10.0.0.1', gapMs: 20_000 };
   const during = new AdaptiveInterval();
-  during.observeEnd(end(12_000), 0);
+  during.observeEnd(OF, 12_000, 0);
   during.observeSurvivedGap(gap, 500);
   assert.deepEqual(feed(during, [end(12_000), end(12_000)], MINUTE), []);
   const before = new AdaptiveInterval();
@@ -135,68 +134,65 @@ test('random ages between cuts delay the lesson but do not spoil it', () => {
   assert.equal(lesson?.cutAfterMs, 12_000);
 });
 
-test('differing ages within one second are a burst and no evidence', () => {
-  const adaptive = new AdaptiveInterval();
-  for (const at of [0, MINUTE, 2 * MINUTE, 3 * MINUTE]) {
-    adaptive.observeEnd(end(12_000), at);
-    adaptive.observeEnd(end(4_000), at + 999);
-    assert.deepEqual(adaptive.settle(at + 2 * SECOND), []);
-  }
-  assert.equal(adaptive.agreeing('default', '10.0.0.1', 12_000), 0);
-});
-
-test('equal ages within one second are one piece of evidence', () => {
-  const adaptive = new AdaptiveInterval();
-  for (const at of [0, 10, 999]) adaptive.observeEnd(end(12_000), at);
-  assert.deepEqual(adaptive.settle(SECOND), []);
-  assert.equal(adaptive.agreeing('default', '10.0.0.1', 12_000), 1);
-});
-
-test('an end is judged when it is a second old, not before', () => {
-  const adaptive = new AdaptiveInterval();
-  assert.equal(adaptive.nextDeadline(), Infinity);
-  adaptive.observeEnd(end(12_000), 500);
-  assert.equal(adaptive.nextDeadline(), 1_500);
-  adaptive.settle(1_499);
-  assert.equal(adaptive.agreeing('default', '10.0.0.1', 12_000), 0);
-  adaptive.settle(1_500);
-  assert.equal(adaptive.agreeing('default', '10.0.0.1', 12_000), 1);
-  assert.equal(adaptive.nextDeadline(), Infinity);
-});
-
-test('a late settle loses nothing', () => {
-  const adaptive = new AdaptiveInterval();
-  for (const at of [0, MINUTE, 2 * MINUTE]) adaptive.observeEnd(end(12_000), at);
-  assert.equal(adaptive.settle(DAY).length, 1);
-  assert.deepEqual(adaptive.settle(DAY), []);
-});
-
-const noEvidence: readonly (readonly [what: string, facts: EndFacts])[] = [
-  ['resets provoked by our own Ping', end(12_000, { reset: true })],
-  ['normal closes', end(12_000, { cause: 'close_frame' })],
-  ['dead peers', end(12_000, { cause: 'pong_timeout' })],
-  ['stalls', end(12_000, { cause: 'stall' })],
-  ['ends of the upstream', end(12_000, { side: 'upstream' })],
-  ['ends after less than a second', end(999)],
-  ['ends at an unknown age', end(NaN)],
-];
-for (const [what, facts] of noEvidence) {
-  test(`${what} change nothing`, () => {
+test('ends after less than a second, or at an unknown age, change nothing', () => {
+  for (const ageMs of [999, NaN]) {
     const adaptive = new AdaptiveInterval();
-    const many = Array.from({ length: 100 }, () => facts);
-    assert.deepEqual(feed(adaptive, many), []);
-    assert.equal(adaptive.nextDeadline(), Infinity);
-    assert.deepEqual(adaptive.learned(0), []);
+    assert.deepEqual(
+      feed(
+        adaptive,
+        Array.from({ length: 100 }, () => end(ageMs)),
+      ),
+      [],
+    );
+    assert.equal(adaptive.suspects(OF), false);
+    assert.deepEqual(adaptive.evidenceFor(OF, ageMs, 0), {
+      isLearned: false,
+      agreeing: 0,
+      others: 0,
+      isOutlived: false,
+    });
+  }
+});
+
+test('a limit below 10 s is evidence for verdicts, and nothing is learned from it', () => {
+  const adaptive = new AdaptiveInterval();
+  assert.deepEqual(feed(adaptive, [end(9_900), end(9_950), end(9_990), end(9_990)]), []);
+  assert.equal(intervalOf(adaptive), CONFIGURED);
+  assert.deepEqual(adaptive.evidenceFor(OF, 9_900, 4 * MINUTE), {
+    isLearned: false,
+    agreeing: 4,
+    others: 0,
+    isOutlived: false,
   });
-}
+});
+
+test('evidence tells of ends that agree, of others, and of silences that were lived through since', () => {
+  const adaptive = new AdaptiveInterval();
+  feed(adaptive, [end(5_000), end(5_100), end(20_000)]);
+  const evidence = (ageMs: number): unknown => adaptive.evidenceFor(OF, ageMs, 5 * MINUTE);
+  assert.deepEqual(evidence(5_000), { isLearned: false, agreeing: 2, others: 1, isOutlived: true });
+  assert.deepEqual(evidence(20_000), { isLearned: false, agreeing: 1, others: 2, isOutlived: false });
+  assert.deepEqual(evidence(9_000), { isLearned: false, agreeing: 0, others: 3, isOutlived: false });
+});
+
+test('a learned limit that a connection outlives is forgotten at once', () => {
+  const adaptive = new AdaptiveInterval();
+  feed(adaptive, [end(12_000), end(12_000), end(12_000)]);
+  assert.equal(adaptive.evidenceFor(OF, 12_100, 4 * MINUTE).isLearned, true);
+  adaptive.observeSurvivedGap({ ...OF, gapMs: 12_200 }, 4 * MINUTE);
+  assert.equal(intervalOf(adaptive), 6_000);
+  adaptive.observeSurvivedGap({ ...OF, gapMs: 14_000 }, 4 * MINUTE);
+  assert.equal(intervalOf(adaptive), CONFIGURED);
+  assert.equal(adaptive.suspects(OF), false);
+});
 
 test('a hostile client moves its own route and front alone', () => {
   const adaptive = new AdaptiveInterval();
   feed(
     adaptive,
-    Array.from({ length: 500 }, () => end(1_500, { route: 'alpha', front: '6.6.6.6' })),
+    Array.from({ length: 500 }, () => end(10_500, { route: 'alpha', front: '6.6.6.6' })),
   );
-  assert.equal(intervalOf(adaptive, 0, 'alpha', '6.6.6.6'), SECOND);
+  assert.equal(intervalOf(adaptive, 0, 'alpha', '6.6.6.6'), 5_250);
   assert.equal(intervalOf(adaptive, 0, 'alpha', '10.0.0.1'), CONFIGURED);
   assert.equal(intervalOf(adaptive, 0, 'default', '6.6.6.6'), CONFIGURED);
 });
@@ -206,8 +202,8 @@ test('learning goes downwards only', () => {
   feed(adaptive, [end(12_000), end(12_000), end(12_000)]);
   assert.deepEqual(feed(adaptive, [end(20_000), end(20_000), end(20_000)], 5 * MINUTE), []);
   assert.equal(adaptive.cutAfter('default', '10.0.0.1', 9 * MINUTE), 12_000);
-  assert.equal(feed(adaptive, [end(4_000), end(4_000), end(4_000)], 10 * MINUTE).length, 1);
-  assert.equal(adaptive.cutAfter('default', '10.0.0.1', 15 * MINUTE), 4_000);
+  assert.equal(feed(adaptive, [end(10_400), end(10_400), end(10_400)], 10 * MINUTE).length, 1);
+  assert.equal(adaptive.cutAfter('default', '10.0.0.1', 15 * MINUTE), 10_400);
 });
 
 test('a lesson is forgotten step by step after days without evidence', () => {
@@ -233,7 +229,7 @@ test('evidence older than a day is dropped', () => {
   const adaptive = new AdaptiveInterval();
   feed(adaptive, [end(12_000), end(12_000)]);
   assert.deepEqual(feed(adaptive, [end(12_000)], 2 * DAY), []);
-  assert.equal(adaptive.agreeing('default', '10.0.0.1', 12_000), 1);
+  assert.equal(adaptive.evidenceFor({ route: 'default', front: '10.0.0.1' }, 12_000, 0).agreeing, 1);
 });
 
 test('a flood of addresses cannot push out what was learned, and memory stays bounded', () => {
@@ -242,7 +238,7 @@ test('a flood of addresses cannot push out what was learned, and memory stays bo
   for (let index = 0; index < 3_000; index += 1) {
     feed(
       adaptive,
-      [1, 2, 3].map(() => end(1_500, { front: `6.6.${index}` })),
+      [1, 2, 3].map(() => end(10_500, { front: `6.6.${index}` })),
       5 * MINUTE,
     );
   }
@@ -253,22 +249,13 @@ test('a flood of addresses cannot push out what was learned, and memory stays bo
 test('evidence is kept for a bounded number of fronts, the latest ones', () => {
   const adaptive = new AdaptiveInterval();
   for (let index = 0; index < 5_000; index += 1) feed(adaptive, [end(9_000, { front: `f${index}` })], index * SECOND);
-  assert.equal(adaptive.agreeing('default', 'f0', 9_000), 0);
-  assert.equal(adaptive.agreeing('default', 'f4999', 9_000), 1);
+  assert.equal(adaptive.evidenceFor({ route: 'default', front: 'f0' }, 9_000, 0).agreeing, 0);
+  assert.equal(adaptive.evidenceFor({ route: 'default', front: 'f4999' }, 9_000, 0).agreeing, 1);
 });
 
-test('ends of more fronts than can be told apart within a second are passed over', () => {
-  const adaptive = new AdaptiveInterval();
-  for (let index = 0; index < 5_000; index += 1) adaptive.observeEnd(end(9_000, { front: `f${index}` }), 0);
-  adaptive.settle(SECOND);
-  assert.equal(adaptive.agreeing('default', 'f1023', 9_000), 1);
-  assert.equal(adaptive.agreeing('default', 'f1024', 9_000), 0);
-});
-
-test('whatever is observed, the interval stays between a second and the configured one', () => {
+test('whatever is observed, the interval stays between five seconds and the configured one', () => {
   const observation = fc.record({
-    idleMs: fc.double({ min: 0, max: 100_000 }),
-    reset: fc.boolean(),
+    wireIdleMs: fc.double({ min: 0, max: 100_000 }),
     wait: fc.nat(120_000),
     gapMs: fc.double({ min: 0, max: 100_000 }),
   });
@@ -276,12 +263,12 @@ test('whatever is observed, the interval stays between a second and the configur
     fc.property(fc.array(observation, { maxLength: 60 }), (observations) => {
       const adaptive = new AdaptiveInterval();
       let now = 0;
-      for (const { idleMs, reset, wait, gapMs } of observations) {
-        adaptive.observeEnd(end(idleMs, { reset }), now);
+      for (const { wireIdleMs, wait, gapMs } of observations) {
+        adaptive.observeEnd(OF, wireIdleMs, now);
         adaptive.observeSurvivedGap({ route: 'default', front: '10.0.0.1', gapMs }, now);
         now += wait;
         const interval = intervalOf(adaptive, now);
-        assert.ok(interval >= SECOND && interval <= CONFIGURED);
+        assert.ok(interval >= 5_000 && interval <= CONFIGURED);
       }
     }),
   );

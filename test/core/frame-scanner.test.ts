@@ -186,14 +186,23 @@ test('no other frame can be a candidate', () => {
     ['too short', false, [0x8a, 0x07, ...TAG.slice(1)]],
     ['too long', false, [0x8a, 0x09, ...TAG, 9]],
     ['length not minimal', false, [0x8a, 0x7e, 0x00, 0x08, ...TAG]],
-    ['masked by the upstream', false, [0x8a, 0x88, ...KEY, ...TAG]],
-    ['not masked by the client', true, [0x8a, 0x08, ...TAG]],
   ];
   for (const [name, masked, bytes] of others) {
     const last = stopsOf(watching({ masked }), ...bytes).at(-1);
     assert.deepEqual(last, [bytes.length, Stop.exhausted], name);
   }
   assert.equal(stopsOf(scannerOf(), 0x8a, 0x08, ...TAG)[0]?.[1], Stop.pong, 'no Ping is outstanding');
+});
+
+test('a Pong with the wrong masking is a candidate, and counted as a violation only when it is a stranger’s', () => {
+  for (const masked of [true, false]) {
+    const bytes = masked ? [0x8a, 0x08, ...TAG] : [0x8a, 0x88, ...KEY, ...TAG];
+    const scanner = watching({ masked });
+    assert.deepEqual(stopsOf(scanner, ...bytes)[0], [0, Stop.candidate]);
+    assert.equal(scanner.violations, 0);
+    scanner.passCandidate();
+    assert.deepEqual([scanner.violations, scanner.lastViolation], [1, 'wrong masking']);
+  }
 });
 
 test('a length with its top bit set must not pass', () => {

@@ -2,14 +2,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Keepalive } from '../../src/core/keepalive.ts';
+import { askedPing } from '../support/core-harness.ts';
 
 const MIB = 1024 * 1024;
 /** What a drain rate of 64 KiB/s takes for 1 MiB, in ms. */
 const MIB_TIME = 16_000;
 
-/** 30 s for an answer. */
+/** 30 s for an answer, of one that has answered before. */
 function keepaliveOf(): Keepalive {
-  return new Keepalive({ interval: 10_000, timeout: 30_000, mode: 'idle' }, 60_000, 0, 1000);
+  const keepalive = new Keepalive({ interval: 10_000, timeout: 30_000, mode: 'idle' }, 60_000, 0, 1000);
+  keepalive.answersPings = true;
+  return keepalive;
 }
 
 test('what was sent before the Ping gets the time that 64 KiB/s takes', () => {
@@ -32,9 +35,9 @@ test('an answer tells that everything before its Ping was read', () => {
   const keepalive = keepaliveOf();
   keepalive.sent(4 * MIB, 2000);
   const { position } = keepalive;
-  keepalive.sentPing(2500);
+  keepalive.sentPing(askedPing(), 2500);
   keepalive.sent(MIB, 3000);
-  keepalive.answered(2500, position, 1, 4000);
+  keepalive.answered(askedPing(position), 2500, 1, 4000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000 + MIB_TIME);
   assert.deepEqual([keepalive.rtt, keepalive.pings, keepalive.pongs], [1500, 1, 1]);
@@ -43,8 +46,8 @@ test('an answer tells that everything before its Ping was read', () => {
 test('an older answer takes nothing back', () => {
   const keepalive = keepaliveOf();
   keepalive.sent(MIB, 2000);
-  keepalive.answered(2500, MIB, 1, 4000);
-  keepalive.answered(2400, 0, 2, 4100);
+  keepalive.answered(askedPing(MIB), 2500, 1, 4000);
+  keepalive.answered(askedPing(0), 2400, 2, 4100);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000);
 });
@@ -54,7 +57,7 @@ test('the answer to a relayed Ping tells the same', () => {
   keepalive.sent(4 * MIB, 2000);
   keepalive.relayedPing(1, 3000);
   keepalive.sent(MIB, 3000);
-  keepalive.relayedPong(1);
+  keepalive.relayedPong(1, null, 6000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000 + MIB_TIME);
 });
@@ -65,42 +68,42 @@ test('a Pong tells no more than that the oldest Ping that it may answer was read
     keepalive.relayedPing(count, count * 1000);
     keepalive.sent(MIB, count * 1000);
   }
-  keepalive.relayedPong(1);
+  keepalive.relayedPong(1, null, 6000);
   keepalive.relayedPing(4, 4000);
-  keepalive.relayedPong(2);
-  keepalive.relayedPong(3);
+  keepalive.relayedPong(2, null, 6000);
+  keepalive.relayedPong(3, null, 6000);
   keepalive.flushedPing(5000);
   assert.equal(keepalive.judgementDue(), 35_000 + 3 * MIB_TIME, 'the fourth Ping is not read yet');
   keepalive.heard(6000);
-  keepalive.relayedPong(4);
-  keepalive.sentPing(12_000);
+  keepalive.relayedPong(4, null, 6000);
+  keepalive.sentPing(askedPing(), 12_000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000);
 });
 
 test('a Pong that nobody asked for tells nothing, then or later', () => {
   const keepalive = keepaliveOf();
-  keepalive.relayedPong(1);
+  keepalive.relayedPong(1, null, 6000);
   keepalive.sent(MIB, 2000);
   keepalive.relayedPing(1, 3000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000 + MIB_TIME);
   keepalive.heard(13_000);
-  keepalive.relayedPong(2);
-  keepalive.sentPing(14_000);
+  keepalive.relayedPong(2, null, 6000);
+  keepalive.sentPing(askedPing(), 14_000);
   keepalive.flushedPing(14_000);
   assert.equal(keepalive.judgementDue(), 44_000);
 });
 
 test('after a Pong that nobody asked for the others are not taken for later ones', () => {
   const keepalive = keepaliveOf();
-  keepalive.relayedPong(1);
+  keepalive.relayedPong(1, null, 6000);
   keepalive.relayedPing(1, 1000);
   keepalive.relayedPing(2, 1000);
-  keepalive.relayedPong(2);
+  keepalive.relayedPong(2, null, 6000);
   keepalive.sent(MIB, 2000);
   keepalive.relayedPing(3, 3000);
-  keepalive.relayedPong(3);
+  keepalive.relayedPong(3, null, 6000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000 + MIB_TIME, 'that was the answer to the second');
 });
@@ -110,11 +113,11 @@ test('an own answer beyond the awaited one makes room for the next', () => {
   keepalive.relayedPing(1, 1000);
   keepalive.relayedPing(2, 1000);
   keepalive.sent(MIB, 1000);
-  keepalive.sentPing(1000);
-  keepalive.answered(1000, MIB, 1, 2000);
+  keepalive.sentPing(askedPing(), 1000);
+  keepalive.answered(askedPing(MIB), 1000, 1, 2000);
   keepalive.sent(MIB, 3000);
   keepalive.relayedPing(3, 3000);
-  for (const count of [1, 2, 3]) keepalive.relayedPong(count);
+  for (const count of [1, 2, 3]) keepalive.relayedPong(count, null, 6000);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), 42_000);
 });

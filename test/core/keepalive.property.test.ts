@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Keepalive } from '../../src/core/keepalive.ts';
-import type { PingMode } from '../../src/core/settings.ts';
+import { type AskedPing, Keepalive } from '../../src/core/keepalive.ts';
+import { PING_MODES, type PingMode } from '../../src/core/settings.ts';
+import { askedPing } from '../support/core-harness.ts';
 
 const KIB = 1024;
 /** What kernels and fronts hold for a slow reader, in bytes. */
@@ -32,7 +33,7 @@ interface Habits {
 }
 
 const anyHabits: fc.Arbitrary<Habits> = fc.record({
-  mode: fc.constantFrom<PingMode>('idle', 'always'),
+  mode: fc.constantFrom(...PING_MODES),
   interval: fc.integer({ min: 500, max: 30_000 }),
   timeout: fc.integer({ min: 3000, max: 40_000 }),
   jitter: fc.constantFrom(0, 0.05, 0.1),
@@ -47,7 +48,7 @@ const anyHabits: fc.Arbitrary<Habits> = fc.record({
 interface Sent {
   bytes: number;
   readonly ping: 'ours' | 'relayed' | null;
-  readonly position: number;
+  readonly asked: AskedPing;
   readonly at: number;
 }
 
@@ -66,6 +67,7 @@ class SlowPeer {
   constructor(habits: Habits) {
     this.#habits = habits;
     this.keepalive = new Keepalive(habits, Number.POSITIVE_INFINITY, habits.jitter, 0);
+    this.keepalive.answersPings = true;
   }
 
   get backlog(): number {
@@ -109,10 +111,10 @@ class SlowPeer {
     return pings;
   }
 
-  #answer({ ping, position, at }: Sent): void {
+  #answer({ ping, asked, at }: Sent): void {
     this.keepalive.heard(this.#now);
-    if (ping === 'ours') this.keepalive.answered(at, position, ++this.#ownPongs, this.#now);
-    else this.keepalive.relayedPong(++this.#relayedPongs);
+    if (ping === 'ours') this.keepalive.answered(asked, at, ++this.#ownPongs, this.#now);
+    else this.keepalive.relayedPong(++this.#relayedPongs, null, this.#now);
   }
 
   #beSentTo(isAlive: boolean): void {
@@ -133,8 +135,9 @@ class SlowPeer {
   }
 
   #send(bytes: number, ping: Sent['ping']): void {
-    this.#unread.push({ bytes, ping, position: this.keepalive.position, at: this.#now });
-    if (ping === 'ours') this.keepalive.sentPing(this.#now);
+    const asked = askedPing(this.keepalive.position);
+    this.#unread.push({ bytes, ping, asked, at: this.#now });
+    if (ping === 'ours') this.keepalive.sentPing(asked, this.#now);
     this.keepalive.sent(bytes, this.#now);
     this.#backlog += bytes;
   }

@@ -1,19 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Keepalive } from '../../src/core/keepalive.ts';
-import type { PingSettings } from '../../src/core/settings.ts';
+import { PING_MODES, type PingSettings } from '../../src/core/settings.ts';
+import { askedPing } from '../support/core-harness.ts';
 
 const OFF = Number.POSITIVE_INFINITY;
 
 /** Pings every 10 s, 30 s for the answer, 60 s for a stall; since 1000 ms. */
-function keepaliveOf(settings: Partial<PingSettings> = {}, jitter = 0, stall = 60_000): Keepalive {
+function newKeepalive(settings: Partial<PingSettings> = {}, jitter = 0, stall = 60_000): Keepalive {
   return new Keepalive({ interval: 10_000, timeout: 30_000, mode: 'idle', ...settings }, stall, jitter, 1000);
+}
+
+/** The same, of a side that was sent a Ping before and has answered it. */
+function keepaliveOf(settings: Partial<PingSettings> = {}, jitter = 0, stall = 60_000): Keepalive {
+  const keepalive = newKeepalive(settings, jitter, stall);
+  keepalive.pings = 1;
+  keepalive.answersPings = true;
+  return keepalive;
 }
 
 /** A Ping of ours falls due, goes out and is with the kernel, all at once. */
 function ping(keepalive: Keepalive, now: number): void {
   keepalive.pinged(0, now);
-  keepalive.sentPing(now);
+  keepalive.sentPing(askedPing(keepalive.position), now);
   keepalive.sent(10, now);
   keepalive.flushedPing(now);
 }
@@ -62,7 +71,7 @@ test('an interval that is off makes no Ping, in either mode', () => {
 });
 
 test('jitter makes a Ping early, never late, and is drawn anew for each', () => {
-  for (const mode of ['idle', 'always'] as const) {
+  for (const mode of PING_MODES) {
     const keepalive = keepaliveOf({ mode }, 0.1);
     assert.equal(keepalive.pingDue(), 10_000);
     keepalive.sent(1, 10_000);
@@ -73,13 +82,13 @@ test('jitter makes a Ping early, never late, and is drawn anew for each', () => 
 });
 
 test('no Ping while a relayed one is unanswered, for a whole interval since the newest', () => {
-  for (const mode of ['idle', 'always'] as const) {
+  for (const mode of PING_MODES) {
     const keepalive = keepaliveOf({ mode }, 0.1);
     keepalive.relayedPing(1, 5000);
     assert.equal(keepalive.pingDue(), 15_000);
     keepalive.relayedPing(2, 7000);
     assert.equal(keepalive.pingDue(), 17_000);
-    keepalive.relayedPong(1);
+    keepalive.relayedPong(1, null, 11_000);
     assert.equal(keepalive.pingDue(), 10_000);
   }
 });
@@ -146,7 +155,7 @@ test('a Close that a Ping went before starts the clock again', () => {
 test('while reading is paused the Pong clock stands still, and resuming opens a fresh window', () => {
   const keepalive = keepaliveOf();
   keepalive.flushedPing(12_000);
-  keepalive.paused();
+  keepalive.paused(12_000);
   assert.equal(keepalive.judgementDue(), OFF);
   keepalive.resumed(100_000);
   assert.equal(keepalive.judgementDue(), 130_000);
@@ -154,7 +163,7 @@ test('while reading is paused the Pong clock stands still, and resuming opens a 
 
 test('resuming asks nothing of a side that was not asked', () => {
   const keepalive = keepaliveOf();
-  keepalive.paused();
+  keepalive.paused(12_000);
   keepalive.resumed(100_000);
   assert.equal(keepalive.judgementDue(), OFF);
 });
@@ -189,7 +198,7 @@ test('nothing queued is no stall', () => {
 
 test('a stall is judged though reading is paused, and not when it is off', () => {
   const keepalive = keepaliveOf();
-  keepalive.paused();
+  keepalive.paused(12_000);
   keepalive.queueing(0, 2000);
   assert.equal(keepalive.judgementDue(), 62_000);
   const off = keepaliveOf({}, 0, OFF);
@@ -199,11 +208,11 @@ test('a stall is judged though reading is paused, and not when it is off', () =>
 
 test('after a late tick running clocks start again and others stay off', () => {
   const keepalive = keepaliveOf();
-  keepalive.refresh(50_000);
+  keepalive.refresh(5000, 50_000);
   assert.equal(keepalive.judgementDue(), OFF);
   keepalive.flushedPing(60_000);
   keepalive.queueing(0, 60_000);
-  keepalive.refresh(85_000);
+  keepalive.refresh(5000, 85_000);
   assert.deepEqual([keepalive.judgementDue(), keepalive.stallDue()], [115_000, 145_000]);
 });
 
@@ -235,7 +244,7 @@ test('due times fall on a grid of a hundredth of the interval, early and never l
 test('a peer that was heard between the writing of a Ping and its flush owes no answer', () => {
   const keepalive = keepaliveOf();
   keepalive.pinged(0, 11_000);
-  keepalive.sentPing(11_000);
+  keepalive.sentPing(askedPing(), 11_000);
   keepalive.heard(11_500);
   keepalive.flushedPing(12_000);
   assert.equal(keepalive.judgementDue(), OFF);
@@ -251,7 +260,7 @@ test("nor is it owed for an application's Ping", () => {
 
 test('no round trip is shorter than nothing, though a timer may be early', () => {
   const keepalive = keepaliveOf();
-  keepalive.answered(5000.6, 0, 1, 5000);
+  keepalive.answered(askedPing(0), 5000.6, 1, 5000);
   assert.equal(keepalive.rtt, 0);
 });
 
@@ -260,7 +269,7 @@ test('a Ping that had to wait for a boundary does not put off judgement on an ea
   ping(keepalive, 11_000);
   keepalive.awaitProgress(21_000);
   keepalive.waitedEnough();
-  keepalive.sentPing(22_000);
+  keepalive.sentPing(askedPing(), 22_000);
   keepalive.flushedPing(22_000);
   assert.equal(Math.floor(keepalive.judgementDue()), 41_000);
 });
@@ -273,4 +282,51 @@ test('progress that comes after all is judged no longer, and the Ping that could
   assert.equal(keepalive.judgementDue(), OFF);
   keepalive.flushedPing(22_000);
   assert.equal(Math.floor(keepalive.judgementDue()), 52_000);
+});
+
+test('a side answers Pings once it has answered one of ours', () => {
+  const keepalive = newKeepalive();
+  ping(keepalive, 11_000);
+  assert.equal(keepalive.answersPings, false);
+  keepalive.answered(askedPing(0), 11_000, 1, 12_000);
+  assert.equal(keepalive.answersPings, true);
+});
+
+test('or one of an application, but not by a Pong that nobody asked for', () => {
+  const keepalive = newKeepalive();
+  keepalive.relayedPong(1, null, 11_000);
+  assert.equal(keepalive.answersPings, false);
+  keepalive.relayedPing(1, 11_000);
+  keepalive.relayedPong(2, null, 11_000);
+  assert.equal(keepalive.answersPings, true);
+});
+
+test('a side that has never answered a Ping is not judged by its silence, only by a stall and an unanswered Close', () => {
+  const keepalive = newKeepalive();
+  ping(keepalive, 11_000);
+  assert.equal(keepalive.judgementDue(), OFF);
+  keepalive.relayedPing(1, 21_000);
+  keepalive.flushedPing(21_000);
+  assert.equal(keepalive.judgementDue(), OFF);
+  keepalive.queueing(0, 22_000);
+  assert.equal(keepalive.judgementDue(), 82_000);
+  keepalive.drained();
+  keepalive.flushedClose(30_000);
+  assert.equal(Math.floor(keepalive.judgementDue()), 60_000);
+});
+
+test('the first Ping comes within an interval of the opening, whatever passes', () => {
+  const keepalive = newKeepalive();
+  keepalive.heard(9000);
+  keepalive.sent(1, 9000);
+  assert.equal(keepalive.pingDue(), 11_000);
+});
+
+test('nobody knows when something was last heard while nothing is read', () => {
+  const keepalive = newKeepalive();
+  keepalive.heard(2000);
+  keepalive.paused(3000);
+  assert.equal(keepalive.heardAt, OFF);
+  keepalive.resumed(4000);
+  assert.equal(keepalive.heardAt, 2000);
 });

@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import { type OutstandingPing, PingTags } from '../../src/core/ping-tags.ts';
 
 function ping(low: number): OutstandingPing {
-  return { high: 0x0a0b0c0d, low, copies: 1, sentAt: low * 10, position: low * 100, quiet: 0 };
+  return {
+    high: 0x0a0b0c0d,
+    low,
+    copies: 1,
+    sentAt: low * 10,
+    position: low * 100,
+    flushedAt: Number.POSITIVE_INFINITY,
+    excused: 0,
+    drain: 0,
+  };
 }
 
 function tagsOf(...lows: readonly number[]): PingTags {
@@ -69,4 +78,20 @@ test('a masked answer is unmasked with its key', () => {
   const masked = Uint8Array.of(0x0a ^ 0x81, 0x0b ^ 0x02, 0x0c ^ 0x03, 0x0d ^ 0x04, 0x81, 0x02, 0x03, 1 ^ 0x04);
   assert.equal(tagsOf(1).take(masked, 0, 0x81020304 | 0)?.low, 1);
   assert.equal(tagsOf(1).take(masked, 0, 0), null);
+});
+
+test('who answers only the newest Ping is timed from the oldest, and a copy from about its own time', () => {
+  const tags = new PingTags();
+  tags.add({ ...ping(1), flushedAt: 10 });
+  tags.add({ ...ping(2), flushedAt: 20 });
+  for (const sentAt of [30, 40]) tags.add({ ...ping(2), sentAt });
+  assert.equal(tags.take(pong(2), 2, 0)?.flushedAt, 10);
+  assert.equal(tags.take(pong(2), 2, 0)?.flushedAt, 30);
+  assert.equal(tags.take(pong(2), 2, 0)?.flushedAt, 40);
+});
+
+test('what is not with the kernel yet has no time', () => {
+  const tags = tagsOf(1, 1);
+  assert.equal(tags.take(pong(1), 2, 0)?.flushedAt, Infinity);
+  assert.equal(tags.take(pong(1), 2, 0)?.flushedAt, Infinity);
 });

@@ -1,9 +1,9 @@
 /** Who closes, and what each side gets: the ends that peers bring about, row by row. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Side } from '../../src/core/report.ts';
-import { LINGER } from '../../src/core/ending.ts';
-import { framesOf, frameFrom, KEEPALIVE, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
+import type { Side } from '../../src/core/events.ts';
+import { LINGER } from '../../src/core/side.ts';
+import { frameFrom, KEEPALIVE, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
 import { closeCode, closePayload, OPCODE } from '../support/frames.ts';
 
 const OFF = Number.POSITIVE_INFINITY;
@@ -190,18 +190,21 @@ test('a client’s reset gives the upstream an end at once, behind what was held
   assert.equal(isOver(harness), true);
 });
 
-test('an upstream’s end or reset gives the client what was queued and a Close 1011', () => {
+test('an upstream’s end or reset gives the client what was queued and a TCP end, without a Close', () => {
   for (const how of ['end', 'reset'] as const) {
     const harness = new TunnelHarness();
     const data = harness.frame('upstream', OPCODE.text, 'last');
     harness[how]('upstream');
-    const wire = harness.wire('client');
-    assert.deepEqual(wire.subarray(0, data.length), data);
-    assert.deepEqual(lastClose(harness, 'client'), [1011, 'upstream ended without a Close frame']);
-    assert.equal(framesOf(wire).at(-1)?.masked, false);
-    assert.deepEqual(harness.wishes, { client: [], upstream: how === 'end' ? ['end', 'destroy'] : [] });
-    assert.deepEqual([harness.tunnel.facts?.initiator, harness.cause()], ['upstream', 'abrupt_end']);
-    assert.equal(harness.tunnel.facts?.reset, how === 'reset');
+    assert.deepEqual(harness.wire('client'), data);
+    assert.deepEqual(harness.wishes, { client: ['end'], upstream: how === 'end' ? ['end', 'destroy'] : [] });
+    assert.deepEqual(harness.tunnel.facts, {
+      initiator: 'upstream',
+      side: 'upstream',
+      cause: 'abrupt_end',
+      code: null,
+      reason: '',
+      reset: how === 'reset',
+    });
   }
 });
 
@@ -234,7 +237,8 @@ test('after a Close of ours the client is read on and discarded until its Close 
   for (const how of ['close', 'end', 'nothing'] as const) {
     const harness = new TunnelHarness();
     harness.holdFlush = true;
-    harness.reset('upstream');
+    harness.act((tunnel, now) => tunnel.drain(1012, 'stop', now));
+    harness.end('upstream');
     harness.pass(10_000);
     assert.deepEqual(harness.wishes.client, [], 'time runs from the flush');
     harness.holdFlush = false;
@@ -242,11 +246,11 @@ test('after a Close of ours the client is read on and discarded until its Close 
     harness.frame('client', OPCODE.text, 'nobody hears this');
     harness.pass(LINGER - 1);
     assert.deepEqual(harness.wishes.client, []);
-    if (how === 'close') close(harness, 'client', 1011);
+    if (how === 'close') close(harness, 'client', 1012);
     else if (how === 'end') harness.end('client');
     else harness.pass(1);
     assert.deepEqual(harness.wishes.client, how === 'end' ? ['end', 'destroy'] : ['end']);
-    assert.equal(harness.wire('upstream').length, 0);
+    assert.equal(harness.frames('upstream').length, 1, 'our Close alone');
     harness.pass(LINGER);
     assert.equal(isOver(harness), true);
   }
@@ -287,11 +291,11 @@ test('how long the client side had been quiet is known when it ends', () => {
   harness.frame('upstream', OPCODE.text);
   harness.now = 9000;
   harness.end('client');
-  assert.deepEqual([harness.tunnel.ending.idleAtEnd, harness.tunnel.ending.decidedAt], [7000, 9000]);
+  assert.deepEqual([harness.tunnel.closing.wireIdle, harness.tunnel.closing.decidedAt], [7000, 9000]);
   harness.now = 9500;
   harness.end('upstream');
   assert.deepEqual(
-    [harness.tunnel.ending.idleAtEnd, harness.tunnel.ending.decidedAt],
+    [harness.tunnel.closing.wireIdle, harness.tunnel.closing.decidedAt],
     [7000, 9000],
     'the first reason stands',
   );

@@ -1,10 +1,10 @@
 /** Who closes, and what each side gets: the ends that the proxy brings about, row by row. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CloseCause, Side } from '../../src/core/report.ts';
-import type { TunnelOptions } from '../../src/core/tunnel-options.ts';
-import { LINGER } from '../../src/core/ending.ts';
-import { frameFrom, KEEPALIVE, NO_LIMITS, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
+import type { CloseCause, Side } from '../../src/core/events.ts';
+import type { TunnelOptions } from '../../src/core/tunnel.ts';
+import { LINGER } from '../../src/core/side.ts';
+import { frameFrom, framesOf, KEEPALIVE, NO_LIMITS, other, SIDES, TunnelHarness } from '../support/core-harness.ts';
 import { closeCode, closePayload, OPCODE } from '../support/frames.ts';
 
 const OFF = Number.POSITIVE_INFINITY;
@@ -24,13 +24,13 @@ function whyOf(harness: TunnelHarness): [string | undefined, string | undefined,
 
 /** Bytes for a side are stuck for the stall time. */
 function stall(harness: TunnelHarness, side: Side): void {
-  harness.act((tunnel, now) => tunnel.leg(side).keepalive.queueing(0, now));
+  harness.act((tunnel, now) => tunnel.side(side).keepalive.queueing(0, now));
   harness.pass(60_000);
 }
 
 /** A connection on which nobody but this side is asked for anything. */
 function asking(side: Side): TunnelHarness {
-  return new TunnelHarness({ keepalive: { ...KEEPALIVE, [other(side)]: QUIET } });
+  return new TunnelHarness({ keepalive: { ...KEEPALIVE, [other(side)]: QUIET } }).answering();
 }
 
 function askingNobody(): TunnelHarness {
@@ -53,19 +53,20 @@ test('a dead client is reset, and the upstream ends without a Close', () => {
   }
 });
 
-test('a dead upstream is reset, and the client gets a Close 1011 that says so', () => {
+test('a dead upstream is reset, and the client’s TCP ends without a Close', () => {
   const silent = asking('upstream');
   silent.pass(91_000);
-  assert.deepEqual(whyOf(silent), ['upstream', 'pong_timeout', 1011]);
-  assert.deepEqual(lastClose(silent, 'client'), [1011, 'upstream does not answer']);
+  assert.deepEqual(whyOf(silent), ['upstream', 'pong_timeout', null]);
   const stuck = askingNobody();
   stall(stuck, 'upstream');
-  assert.deepEqual(whyOf(stuck), ['upstream', 'stall', 1011]);
-  assert.deepEqual(lastClose(stuck, 'client'), [1011, 'upstream takes no data']);
-  assert.deepEqual([silent.wishes.upstream, stuck.wishes.upstream], [['reset'], ['reset']]);
+  assert.deepEqual(whyOf(stuck), ['upstream', 'stall', null]);
+  for (const harness of [silent, stuck]) {
+    assert.deepEqual([harness.wire('client').length, harness.wishes.client], [0, ['end']]);
+    assert.deepEqual(harness.wishes.upstream, ['reset']);
+  }
 });
 
-test('with a dead upstream inside a frame the client’s TCP ends alone', () => {
+test('with a dead upstream inside a frame the client’s TCP ends behind what was held', () => {
   const silent = asking('upstream');
   silent.receive('upstream', TORN);
   silent.pass(91_000);
@@ -79,7 +80,7 @@ test('with a dead upstream inside a frame the client’s TCP ends alone', () => 
 test('while reading from a side is paused it is not dead, and then it gets a fresh window', () => {
   const harness = asking('client');
   harness.pass(11_000);
-  harness.act((tunnel) => tunnel.client.keepalive.paused());
+  harness.act((tunnel) => tunnel.client.keepalive.paused(11_000));
   harness.pass(100_000);
   assert.equal(harness.cause(), null);
   harness.act((tunnel, now) => tunnel.client.keepalive.resumed(now));
@@ -89,12 +90,11 @@ test('while reading from a side is paused it is not dead, and then it gets a fre
   assert.equal(harness.cause(), 'pong_timeout');
 });
 
-test('a client that closed and then finds its upstream dead gets its end with our Close', () => {
+test('a client that closed and then finds its upstream dead gets its end', () => {
   const harness = askingNobody();
   harness.frame('client', OPCODE.close, closePayload(1000));
   stall(harness, 'upstream');
-  assert.deepEqual(lastClose(harness, 'client'), [1011, 'upstream takes no data']);
-  assert.deepEqual(harness.wishes.client, ['end']);
+  assert.deepEqual([harness.wire('client').length, harness.wishes.client], [0, ['end']]);
   assert.deepEqual(whyOf(harness), ['client', 'close_frame', 1000], 'the first reason stands');
 });
 
@@ -150,21 +150,53 @@ for (const { cause, options, code, reason, break: breakLimit } of LIMITS) {
     assert.deepEqual([harness.wire('client'), harness.wishes.client[0]], [TORN, 'end']);
   });
 
-  test(`${cause}: the upstream that passes it is reset, the client gets 1011`, () => {
+  test(`${cause}: the upstream that passes it is reset, the client’s TCP ends behind what was queued`, () => {
     const harness = new TunnelHarness(options);
     harness.receive('upstream', breakLimit('upstream'));
-    assert.deepEqual(lastClose(harness, 'client'), [1011, reason]);
-    assert.deepEqual(harness.wishes, { client: [], upstream: ['reset'] });
-    assert.deepEqual(whyOf(harness), ['upstream', cause, 1011]);
+    assert.ok(harness.frames('client').every((frame) => frame.opcode === OPCODE.ping));
+    assert.deepEqual(harness.wishes, { client: ['end'], upstream: ['reset'] });
+    assert.deepEqual(whyOf(harness), ['upstream', cause, null]);
   });
 }
 
-test('the upstream that passes a limit behind half a frame: the Close stands at the boundary before it', () => {
-  const harness = new TunnelHarness({ limits: { ...NO_LIMITS, maxPayload: 200 } });
-  harness.receive('upstream', frameFrom('upstream', OPCODE.binary, Buffer.alloc(201)).subarray(0, 3));
-  harness.receive('upstream', Buffer.of(0xff));
-  assert.deepEqual(lastClose(harness, 'client')[0], 1011);
-  assert.equal(harness.frames('client').length, 1);
+test('the client that passes a limit is told between two fragments as well', () => {
+  const harness = new TunnelHarness();
+  const fragment = harness.frame('upstream', OPCODE.text, 'half', { fin: false });
+  harness.receive('client', frameFrom('client', OPCODE.binary, '', { claimed: 2n ** 63n }));
+  assert.deepEqual(harness.frames('client')[0]?.raw, fragment);
+  assert.deepEqual(lastClose(harness, 'client')[0], 1002);
+});
+
+test('a stop without a code ends both sides at once between two messages, and nothing more goes out', () => {
+  const harness = new TunnelHarness();
+  harness.act((tunnel, now) => tunnel.drain(null, '', now));
+  assert.deepEqual(harness.wishes, { client: ['end'], upstream: ['end'] });
+  harness.frame('client', OPCODE.text, 'late');
+  assert.deepEqual([harness.wire('client').length, harness.wire('upstream').length], [0, 0]);
+  const facts = { initiator: 'proxy', side: 'client', cause: 'drain', code: null, reason: '', reset: false };
+  assert.deepEqual(harness.tunnel.facts, facts);
+  harness.pass(LINGER);
+  assert.equal(harness.tunnel.isOver, true);
+});
+
+test('with and without a code a stop waits for the end of the message, and without one both sides do', () => {
+  for (const code of [null, 1012]) {
+    for (const side of SIDES) {
+      const to = other(side);
+      const harness = new TunnelHarness();
+      const first = harness.frame(side, OPCODE.text, 'a', { fin: false });
+      harness.act((tunnel, now) => tunnel.drain(code, 'restart', now));
+      assert.deepEqual(harness.wishes, { client: [], upstream: [] });
+      const rest = Buffer.concat([frameFrom(side, OPCODE.continuation, 'b'), frameFrom(side, OPCODE.text, 'late')]);
+      harness.receive(side, rest);
+      const sent = Buffer.concat([first, frameFrom(side, OPCODE.continuation, 'b')]);
+      assert.deepEqual(harness.wire(to).subarray(0, sent.length), sent);
+      const behind = framesOf(harness.wire(to).subarray(sent.length)).map(closeCode);
+      assert.deepEqual(behind, code === null ? [] : [1012]);
+      const ends = code === null ? ['end'] : [];
+      assert.deepEqual(harness.wishes, { client: ends, upstream: ends });
+    }
+  }
 });
 
 test('a stop gives both sides a Close and waits for theirs', () => {
@@ -282,12 +314,12 @@ test('a connection that ends already is not stopped once more', () => {
   assert.equal(harness.cause(), 'close_frame');
 });
 
-test('a fault of our own gives the client a Close 1011 and ends the upstream', () => {
+test('a fault of our own ends the client without a Close and resets the upstream', () => {
   const harness = new TunnelHarness();
   harness.act((tunnel, now) => tunnel.fail(now));
-  assert.deepEqual(lastClose(harness, 'client'), [1011, 'internal error in the proxy']);
-  assert.deepEqual(harness.wishes, { client: [], upstream: ['end'] });
-  assert.deepEqual(whyOf(harness), ['proxy', 'internal_error', 1011]);
+  assert.equal(harness.wire('client').length, 0);
+  assert.deepEqual(harness.wishes, { client: ['end'], upstream: ['reset'] });
+  assert.deepEqual(whyOf(harness), ['proxy', 'internal_error', null]);
 });
 
 test('a fault behind an end of the client ends it alone', () => {
@@ -295,4 +327,28 @@ test('a fault behind an end of the client ends it alone', () => {
   harness.end('client');
   harness.act((tunnel, now) => tunnel.fail(now));
   assert.deepEqual([harness.wire('client').length, harness.wishes.client], [0, ['end', 'destroy']]);
+});
+
+test('a Close that comes while a stop waits for the end of a message ends both sides', () => {
+  for (const side of SIDES) {
+    const harness = new TunnelHarness();
+    harness.frame(other(side), OPCODE.text, 'a', { fin: false });
+    harness.act((tunnel, now) => tunnel.drain(null, '', now));
+    harness.frame(side, OPCODE.close, '');
+    assert.deepEqual(harness.wishes, { client: ['end'], upstream: ['end'] });
+  }
+});
+
+test('a connection that is too old ends like one of a proxy that stops, for a reason of its own', () => {
+  const harness = new TunnelHarness();
+  const first = harness.frame('client', OPCODE.text, 'a', { fin: false });
+  harness.act((tunnel, now) => tunnel.expire(now));
+  assert.deepEqual(harness.wishes, { client: [], upstream: [] });
+  const last = frameFrom('client', OPCODE.continuation, 'b');
+  harness.receive('client', last);
+  assert.deepEqual(harness.wire('upstream'), Buffer.concat([first, last]));
+  assert.deepEqual(harness.wishes, { client: ['end'], upstream: ['end'] });
+  assert.deepEqual(whyOf(harness), ['proxy', 'max_age', null]);
+  harness.act((tunnel, now) => tunnel.expire(now));
+  assert.deepEqual(whyOf(harness), ['proxy', 'max_age', null], 'the first reason stands');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Seen } from '../../src/core/relay.ts';
+import { PushEvents } from '../../src/core/direction.ts';
 import { framesOf, frameFrom, KEEPALIVE, NO_LIMITS, TunnelHarness } from '../support/core-harness.ts';
 import { OPCODE, type RawFrame } from '../support/frames.ts';
 
@@ -28,14 +28,14 @@ test('what the endpoints have to judge passes and is counted', () => {
   const down = harness.frame('upstream', OPCODE.continuation, 'y', { mask: Buffer.alloc(4) });
   assert.deepEqual([harness.wire('upstream'), harness.wire('client')], [up, down]);
   const { client, upstream } = harness.tunnel;
-  assert.deepEqual([upstream.relay.scanner.violations, client.relay.scanner.violations], [3, 2]);
+  assert.deepEqual([upstream.outgoing.scanner.violations, client.outgoing.scanner.violations], [3, 2]);
   assert.equal(harness.cause(), null);
 });
 
 test('with an extension reserved bits are no violation', () => {
   const harness = new TunnelHarness({ limits: { ...NO_LIMITS, extensions: true } });
   harness.frame('client', OPCODE.text, 'x', { rsv: 4 });
-  assert.equal(harness.tunnel.upstream.relay.scanner.violations, 0);
+  assert.equal(harness.tunnel.upstream.outgoing.scanner.violations, 0);
 });
 
 test('a due Ping goes to a quiet client, unmasked, early by the jitter and never late', () => {
@@ -100,7 +100,7 @@ test('a Ping that waits for a boundary can be answered from when it goes out, an
   const harness = new TunnelHarness(CLIENT_ONLY);
   harness.receive('upstream', frameFrom('upstream', OPCODE.binary, 'abc').subarray(0, 3));
   harness.jump(10_000);
-  assert.equal(harness.tunnel.client.relay.isWaiting, true);
+  assert.equal(harness.tunnel.client.outgoing.isWaiting, true);
   harness.now = 17_000;
   harness.receive('upstream', Buffer.from('bc'));
   const [data, ping] = harness.frames('client');
@@ -123,7 +123,7 @@ test('only one Ping waits inside a frame, however long that lasts, and only thos
 });
 
 test('the Pong clock runs from the flush of the Ping', () => {
-  const harness = new TunnelHarness(CLIENT_ONLY);
+  const harness = new TunnelHarness(CLIENT_ONLY).answering();
   harness.holdFlush = true;
   harness.jump(10_000);
   harness.pass(60_000);
@@ -137,7 +137,7 @@ test('the Pong clock runs from the flush of the Ping', () => {
 
 test('a relayed Ping starts the Pong clock as one of ours would', () => {
   const off = { keepalive: { ...KEEPALIVE, client: { ...KEEPALIVE.client, interval: OFF }, upstream: QUIET } };
-  const harness = new TunnelHarness(off);
+  const harness = new TunnelHarness(off).answering();
   harness.frame('upstream', OPCODE.ping, 'app');
   harness.pass(30_001);
   assert.deepEqual([harness.cause(), harness.tunnel.facts?.initiator], ['pong_timeout', 'client']);
@@ -169,7 +169,7 @@ test('no Ping of ours right behind a relayed one that was on its way when ours f
 });
 
 test('nobody is judged by the timer itself, and what arrives before the judgement saves', () => {
-  const harness = new TunnelHarness(CLIENT_ONLY);
+  const harness = new TunnelHarness(CLIENT_ONLY).answering();
   harness.pass(10_000);
   harness.now += 30_000;
   assert.equal(harness.tunnel.handleTimer(harness.now), true);
@@ -180,10 +180,10 @@ test('nobody is judged by the timer itself, and what arrives before the judgemen
 });
 
 test('after a late tick everybody gets a fresh window', () => {
-  const harness = new TunnelHarness(CLIENT_ONLY);
+  const harness = new TunnelHarness(CLIENT_ONLY).answering();
   harness.jump(10_000);
   harness.now += 3_600_000;
-  harness.act((tunnel, now) => tunnel.refresh(now));
+  harness.act((tunnel, now) => tunnel.refresh(3_000, now));
   harness.timer();
   harness.pass(29_999);
   assert.equal(harness.cause(), null);
@@ -195,7 +195,7 @@ test('a side that is waited for gets a fresh window as well', () => {
   const harness = new TunnelHarness();
   harness.end('client');
   harness.now = 3_600_000;
-  harness.act((tunnel, now) => tunnel.refresh(now));
+  harness.act((tunnel, now) => tunnel.refresh(3_000, now));
   harness.timer();
   assert.deepEqual(harness.wishes.client, []);
   harness.pass(3000);
@@ -232,6 +232,29 @@ test('Pings of ours and their answers bridge the gap and do not end it', () => {
   assert.deepEqual(harness.bridged, [60_001]);
 });
 
+test('a silence of a second or more on the client side is told when a byte breaks it, whichever way it goes', () => {
+  const harness = new TunnelHarness(CLIENT_ONLY);
+  harness.now = 999;
+  harness.frame('client', OPCODE.text);
+  harness.now = 2500;
+  harness.frame('client', OPCODE.text);
+  harness.now = 4000;
+  harness.frame('upstream', OPCODE.text);
+  harness.pass(10_000);
+  assert.equal(harness.pings('client').length, 1);
+  assert.deepEqual(harness.outlived.map(Math.round), [1501, 1500, harness.outlived[2]]);
+});
+
+test('a Close ends no pause between messages, and what comes after the first reason is no silence lived through', () => {
+  const harness = new TunnelHarness(CLIENT_ONLY);
+  harness.now = 7000;
+  harness.frame('client', OPCODE.close);
+  assert.deepEqual([harness.tunnel.activeAt, harness.outlived.length], [0, 1]);
+  harness.now = 9000;
+  harness.frame('upstream', OPCODE.close);
+  assert.deepEqual([harness.tunnel.activeAt, harness.outlived.length], [0, 1]);
+});
+
 test('several answers in one chunk count one by one', () => {
   const harness = new TunnelHarness(CLIENT_ONLY);
   harness.pass(30_000);
@@ -256,7 +279,7 @@ test('a slow reader is given the time for what relayed Pings were sent before', 
 });
 
 test('the codes of what a push has seen are bits of their own', () => {
-  const bits = Object.values(Seen).filter((bit) => bit !== 0);
+  const bits = Object.values(PushEvents).filter((bit) => bit !== 0);
   assert.equal(
     bits.reduce((sum, bit) => sum + bit, 0),
     bits.reduce((all, bit) => all | bit, 0),
@@ -265,7 +288,7 @@ test('the codes of what a push has seen are bits of their own', () => {
 
 /** The first bytes of frames both ways, and then silence. */
 function stoppedInsideFrames(): TunnelHarness {
-  const harness = new TunnelHarness();
+  const harness = new TunnelHarness().answering();
   harness.receive('client', frameFrom('client', OPCODE.text, 'unfinished').subarray(0, 8));
   harness.receive('upstream', frameFrom('upstream', OPCODE.text, 'unfinished').subarray(0, 4));
   return harness;

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { parseArguments } from '../../src/config/arguments.ts';
+import { parseArguments } from '../../src/command-line/arguments.ts';
 import { loadSettings } from '../../src/config/load.ts';
 import { valuePaths } from '../../src/config/schema.ts';
 import { load } from '../config/files.ts';
@@ -20,7 +20,7 @@ const ADMIN_PAGE = /^curl -s http:\/\/127\.0\.0\.1:9090(\/|\/status|\/metrics|\/
 
 /** How each kind of command is checked; one of another kind has to find its place here first. */
 const COMMANDS: readonly (readonly [RegExp, (rest: string) => void])[] = [
-  [/^(?:node dist\/main\.js|ws-keepalive-proxy)(.*)$/, (rest) => void parseArguments(words(rest))],
+  [/^(?:node dist\/main\.js|(?:npx )?ws-keepalive-proxy)(.*)$/, (rest) => void parseArguments(words(rest))],
   [/^npm ci$/, () => undefined],
   [/^npm test(?: -- (\S+))?$/, (file) => assert.ok(file === '' || existsSync(join(PROJECT, file)), file)],
   [/^npm run (\w+)/, (script) => assert.ok(script in MANIFEST.scripts, script)],
@@ -32,7 +32,7 @@ const COMMANDS: readonly (readonly [RegExp, (rest: string) => void])[] = [
     (unit) => assert.ok(existsSync(`${PROJECT}examples/systemd/${unit}.service`)),
   ],
   [/^docker build -t ws-keepalive-proxy (\.)$/, () => assert.ok(existsSync(join(PROJECT, 'Dockerfile')))],
-  [/^docker run (.*) ws-keepalive-proxy$/, checkContainer],
+  [/^docker run (.*)$/, checkContainer],
 ];
 
 /** As a shell has them, as far as single quotes go. */
@@ -40,10 +40,17 @@ function words(text: string): string[] {
   return [...text.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '');
 }
 
-function checkContainer(options: string): void {
+function checkContainer(rest: string): void {
+  const [, options = '', flags = ''] =
+    /^(.*) (?:ghcr\.io\/ws-keepalive-proxy\/)?ws-keepalive-proxy(.*)$/.exec(rest) ?? assert.fail(rest);
+  parseArguments(words(flags));
   const env = Object.fromEntries([...options.matchAll(/-e (\w+)=(\S+)/g)].map(([, name, value]) => [name, value]));
-  assert.deepEqual(loadSettings({ env: env as NodeJS.ProcessEnv, cwd: '/nowhere' }).warnings, []);
-  for (const option of words(options)) if (option.startsWith('-')) assert.match(option, /^(?:--rm|--read-only|-p|-e)$/);
+  assert.deepEqual(
+    loadSettings({ env: env as NodeJS.ProcessEnv, cwd: '/nowhere', needsUpstream: !flags.includes('--demo') }).warnings,
+    [],
+  );
+  for (const option of words(options))
+    if (option.startsWith('-')) assert.match(option, /^(?:--rm|--read-only|--memory|-p|-e)$/);
 }
 
 function checkCommand(line: string): void {

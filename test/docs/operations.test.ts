@@ -1,10 +1,10 @@
 /** The tables and figures of docs/operations.md are held against the program. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parse } from 'yaml';
+import { REQUEST_REFUSALS } from '../../src/core/events.ts';
 import { reloadedSettings } from '../../src/config/reload.ts';
-import { effectiveLimits } from '../../src/io/descriptors.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
+import { effectiveLimits } from '../../src/server/descriptors.ts';
+import { createMetrics } from '../../src/observe/metrics/metrics.ts';
 import { createObserver } from '../../src/observe/observer.ts';
 import { startRoom } from '../../src/demo/room.ts';
 import { adminGet } from '../support/admin.ts';
@@ -37,18 +37,27 @@ test('its table of metrics has every metric with its labels', async () => {
   assert.deepEqual(new Set(documented.map(String)), new Set(exported.map(String)));
 });
 
+test('it names every reason for which a plain request is refused', () => {
+  const [, list = ''] = /^The reasons of `requests_refused_total`: ([^]*?)\. A /m.exec(PAGE) ?? [];
+  assert.deepEqual(
+    codeIn(list).filter((word) => !word.includes('.')),
+    REQUEST_REFUSALS,
+  );
+});
+
 test('its tables of log fields are what the lines have', () => {
   const { sink, log } = createSinkLogger();
   const metrics = createMetrics({ version: '1', commit: 'c' });
   const observer = createObserver({ log, metrics, timing: new FakeClock() });
-  observer.opened(closeReport());
-  observer.closed(closeReport());
-  observer.upgradeFailed(upgradeFailure());
+  const report = closeReport({ upstream: 'http://neko:8080' });
+  observer.opened(report);
+  observer.closed(report);
+  observer.upgradeFailed(upgradeFailure({ request: report.request }));
   const fields = (message: string): string[] =>
     Object.keys(sink.lines(message)[0] ?? assert.fail(message)).filter((name) => !LOGGED_BY_PINO.includes(name));
   const documented = tableOf(PAGE, 'Field').flatMap(([names = '']) => codeIn(names));
   assert.deepEqual(documented, fields('websocket closed'));
-  assert.deepEqual(documented.slice(0, 4), fields('websocket opened'));
+  assert.deepEqual(documented.slice(0, 8), fields('websocket opened'));
   const [, list = ''] = /^`upgrade failed` has (.*)\.$/m.exec(PAGE) ?? [];
   assert.deepEqual(codeIn(list), fields('upgrade failed'));
 });
@@ -59,7 +68,7 @@ test('it names the keys that need a restart', () => {
     ...current,
     listen: [],
     admin: { listen: null, hosts: ['other'] },
-    log: { level: 'debug', format: 'pretty', query: 'keep' },
+    log: { level: 'debug', format: 'pretty', query: 'keep', requests: true },
   } as const;
   const [, list = ''] = /need a restart,[^:]*: ([^.]+(?:\.[^ .][^.]*)*)\./.exec(PAGE) ?? [];
   assert.deepEqual(codeIn(list), reloadedSettings(current, next).fixed);
@@ -67,21 +76,12 @@ test('it names the keys that need a restart', () => {
 
 test('its figures about descriptors are right', () => {
   const within = (limit: number): number =>
-    effectiveLimits({ ...settingsOf({ UPSTREAM: 'http://127.0.0.1:1' }).limits, connections: 'auto' }, limit)
-      .connections;
+    effectiveLimits(
+      { ...settingsOf({ UPSTREAM: 'http://127.0.0.1:1' }).limits, connections: 'auto' },
+      { descriptors: limit, memory: Infinity },
+    ).connections;
   const [, small, , large, limit] = /: (\d+) WebSockets\s+with `ulimit -n` (1024), (\d+) with (\d+)/.exec(PAGE) ?? [];
   assert.deepEqual([Number(small), Number(large)], [within(1024), within(Number(limit))]);
-});
-
-test('its table of alerts has every alert', () => {
-  const { groups } = parse(readDocument('examples/prometheus-alerts.yml')) as {
-    groups: { rules: { alert: string }[] }[];
-  };
-  const alerts = groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
-  assert.deepEqual(
-    tableOf(PAGE, 'Alert').flatMap(([name = '']) => codeIn(name)),
-    alerts,
-  );
 });
 
 test('every path of its table answers on the admin listener', async (t) => {

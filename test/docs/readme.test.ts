@@ -3,9 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { z } from 'zod';
 import { loadSettings } from '../../src/config/load.ts';
-import { defaultAt, schemaAt, valuePaths } from '../../src/config/schema.ts';
 import { startNginx } from '../support/nginx.ts';
 import { connectRaw } from '../support/raw-websocket.ts';
 import { skipWithout } from '../support/requirements.ts';
@@ -26,21 +24,6 @@ function block(language: string, part: string): string {
   return blocks[0]?.[2] ?? '';
 }
 
-test('the table has every key with its default', () => {
-  const rows = new Map(
-    [...README.matchAll(/^\| `([a-z_.]+)` \| (.*?) ?\|/gm)].map(([, key = '', value = '']) => [key, value]),
-  );
-  const keys = valuePaths().map((path) => path.join('.'));
-  assert.deepEqual([...rows.keys()].toSorted(), [...keys, 'routes'].toSorted());
-  for (const path of valuePaths()) {
-    const shown = rows.get(path.join('.'))?.replaceAll('`', '') ?? '';
-    const type = schemaAt(path) ?? assert.fail();
-    const fallback = defaultAt(path);
-    if (fallback === undefined) assert.equal(shown, '', path.join('.'));
-    else assert.deepEqual(z.parse(type, parse(shown)), z.parse(type, fallback), path.join('.'));
-  }
-});
-
 test('the scripts that it names exist', () => {
   for (const [, script = ''] of README.matchAll(/npm run (\w+)/g)) assert.ok(script in PACKAGE.scripts, script);
 });
@@ -50,7 +33,7 @@ test('the environment of its compose file is valid', () => {
     services: { keepalive: { environment: Record<string, string> } };
   };
   const { settings } = loadSettings({ env: compose.services.keepalive.environment, cwd: '/nowhere' });
-  assert.equal(settings.routes[0]?.upstream.url, 'http://neko:8080');
+  assert.equal(settings.routes[0]?.upstreams[0]?.url, 'http://neko:8080');
 });
 
 test('its nginx lines make a WebSocket work', { skip: skipWithout('nginx') }, async (t) => {

@@ -13,7 +13,7 @@ test('findings are lines, advice stands under its finding', () => {
   const { display, text } = record(false);
   display.start('wss://a/ws');
   display.found(bad('handshake', 'it is broken', 'Add:\n    one line;'));
-  display.end('', [bad('handshake', '', ''), warn('tls', '', '')]);
+  display.end('', [bad('handshake', '', ''), warn('tls', '', '')], false);
   const indent = ' '.repeat(19);
   const expected = [
     'wss://a/ws',
@@ -28,14 +28,31 @@ test('findings are lines, advice stands under its finding', () => {
   assert.deepEqual(text().split('\n'), expected);
 });
 
-test('long texts are wrapped, long words are not', () => {
+test('long texts are wrapped at 80 columns, long words are not', () => {
   const { display, text } = record(false);
   display.found(ok('name', `${'word '.repeat(30)}${'x'.repeat(100)}`));
   const lines = text().trimEnd().split('\n');
   assert.deepEqual(
     lines.map((line) => line.length),
-    [19 + 74, 19 + 74, 19 + 100],
+    [19 + 59, 19 + 59, 19 + 29, 19 + 100],
   );
+});
+
+test('progress never wraps on a terminal of 80 columns', () => {
+  const { display, text } = record(true);
+  display.during('watching and 16 silent sockets for up to 86400 s', () => '86399 s, 8639 Pings and more than that')();
+  const lines = text().split('\r\u001B[K');
+  assert.ok(lines.every((line) => line.length < 80));
+});
+
+test('who stopped early is told that nothing failed, unless something did', () => {
+  const end = (findings: Parameters<ReturnType<typeof createDisplay>['end']>[1]): string => {
+    const { display, text } = record(false);
+    display.end('', findings, true);
+    return text();
+  };
+  assert.equal(end([ok('tcp', '')]), '\nStopped early; nothing failed until then.\n');
+  assert.equal(end([bad('tcp', '', '')]), '\nNot healthy.\n');
 });
 
 test('a terminal shows progress on one line, and findings above it', () => {
@@ -47,7 +64,7 @@ test('a terminal shows progress on one line, and findings above it', () => {
   });
   display.found(ok('rtt', 'fast'));
   stop();
-  display.end('', []);
+  display.end('', [], false);
   const erase = '\r\u001B[K';
   const progress = '  ...   watching: 1 s';
   assert.equal(text(), `${erase}${progress}${erase}  ok    rtt        fast\n${progress}${erase}\nHealthy.\n`);

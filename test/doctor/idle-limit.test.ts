@@ -5,13 +5,13 @@ import { probeUrl } from '../../src/doctor/ladder.ts';
 
 const USUAL = [31, 51, 56, 61, 101];
 
-function steps(results: Readonly<Record<number, StepResult | number>>, seconds: readonly number[] = USUAL): Step[] {
-  return seconds.map((second) => {
+/** A number is the silence after which it was cut; steps begin half a second after each other. */
+function steps(results: Readonly<Record<number, StepResult | number>>, silences: readonly number[] = USUAL): Step[] {
+  return silences.map((second, at) => {
     const result = results[second] ?? 'survived';
     const silenceMs = second * 1000;
-    return typeof result === 'number'
-      ? { silenceMs, result: 'cut', cutAfterMs: result }
-      : { silenceMs, result, cutAfterMs: null };
+    if (typeof result !== 'number') return { silenceMs, result, cutAfterMs: null, endedAtMs: null };
+    return { silenceMs, result: 'cut', cutAfterMs: result, endedAtMs: at * 500 + result };
   });
 }
 
@@ -56,11 +56,37 @@ test('when the shortest silence is too long already the answer says so', () => {
   assert.equal(judgeLadder(steps({ 8: 'dead' }, [8]), null).facts['pingInterval'], '4s');
 });
 
-test('an unsteady network, a restart and an early end prove nothing', () => {
-  const text = (results: Parameters<typeof steps>[0]): string => judgeLadder(steps(results), null).text;
-  assert.equal(text({ 51: 7000 }), 'a silence of 51 s was cut, but 101 s survived');
-  assert.equal(text({ 61: 'closed', 101: 60_000 }), 'the proxy was restarted meanwhile');
-  assert.equal(text({ 61: 'aborted', 101: 'closed' }), 'stopped before the end');
+test('an unsteady network, a restart and Pings of somebody else prove nothing', () => {
+  const words = (results: Parameters<typeof steps>[0]): string => {
+    const { level, text } = judgeLadder(steps(results), null);
+    return `${level}: ${text}`;
+  };
+  assert.equal(words({ 51: 7000 }), 'warn: a silence was cut after 7 s, but 101 s survived');
+  assert.equal(words({ 101: 58_000 }), 'warn: a silence was cut after 58 s, but 61 s survived');
+  assert.equal(words({ 61: 'closed', 101: 60_000 }), 'warn: silent connections were closed with a Close frame');
+  assert.match(words({ 101: 'disturbed' }), /^warn: the silent connections were not silent/);
+});
+
+test('silences of different length that end at the same moment were ended by no idle limit', () => {
+  const cut = (silenceMs: number, cutAfterMs: number): Step => ({
+    silenceMs,
+    result: 'cut',
+    cutAfterMs,
+    endedAtMs: 20_000,
+  });
+  const { level, text } = judgeLadder([cut(31_000, 20_000), cut(51_000, 19_500), cut(61_000, 19_000)], null);
+  assert.deepEqual([level, text], ['warn', 'silent connections were all cut at the same moment, after 20 s']);
+});
+
+test('what was seen before the user stopped it counts', () => {
+  const words = (results: Parameters<typeof steps>[0]): string => {
+    const { level, text } = judgeLadder(steps(results), null);
+    return `${level}: ${text}`;
+  };
+  const rest = { 56: 'aborted', 61: 'aborted', 101: 'aborted' } as const;
+  assert.equal(words(rest), 'note: stopped early; silences of up to 51 s survive: no idle limit below that');
+  assert.match(words({ ...rest, 51: 50_000 }), /^warn: silent connections are cut after 50 s/);
+  assert.equal(words({ ...rest, 31: 'aborted', 51: 'aborted' }), 'note: stopped before the first silence was over');
 });
 
 test('the probe is looked for under the prefix of the WebSocket, without its query', () => {

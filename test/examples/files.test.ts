@@ -15,7 +15,9 @@ interface Service {
   readonly build?: string;
   readonly environment?: Record<string, string>;
   readonly labels?: Record<string, string>;
-  readonly network_mode?: string;
+  readonly mem_limit?: string;
+  readonly networks?: readonly string[] | Record<string, { readonly aliases?: readonly string[] }>;
+  readonly ports?: readonly string[];
   readonly read_only?: boolean;
   readonly stop_grace_period?: string;
   readonly volumes?: readonly string[];
@@ -23,6 +25,12 @@ interface Service {
 
 interface Compose {
   readonly services: Record<string, Service>;
+}
+
+/** Names that services have besides their own, on whatever network. */
+function aliasesOf(services: Record<string, Service>): Set<string> {
+  const networks = Object.values(services).flatMap(({ networks: each = {} }) => Object.values(each));
+  return new Set(networks.flatMap((network) => (typeof network === 'string' ? [] : (network.aliases ?? []))));
 }
 
 const YAML_FILES = exampleFiles('.yaml', '.yml');
@@ -69,30 +77,61 @@ for (const file of COMPOSE_FILES) {
     assert.equal(service.read_only, true);
     const settings = settingsOf(service.environment ?? {});
     assert.ok(Number.parseFloat(service.stop_grace_period ?? '') * 1000 > settings.timeouts.drain);
-    const { address } = settings.routes[0]?.upstream ?? assert.fail('no upstream');
+    const { address } = settings.routes[0]?.upstreams[0] ?? assert.fail('no upstream');
     const host = address.kind === 'tcp' ? address.host : '';
-    assert.ok(host in services || service.network_mode !== undefined || host === '127.0.0.1', host);
+    assert.ok(host in services || aliasesOf(services).has(host), host);
+    assert.match(service.mem_limit ?? '', /^\d+m$/);
   });
 
-  test(`${file} mounts files that exist and that name the proxy by its place`, () => {
+  test(`${file} mounts nginx's folder, whose file looks the proxy up again and again`, () => {
     const { services } = parse(readExample(file)) as Compose;
-    const { network_mode: shared, environment = {} } = services['keepalive'] ?? {};
-    const place = `${shared?.replace('service:', '') ?? 'keepalive'}:${portOf(settingsOf(environment))}`;
-    for (const { volumes = [] } of Object.values(services)) {
-      for (const volume of volumes) {
-        const [source = ''] = volume.split(':');
-        if (source.endsWith('.conf')) assert.ok(readExample(join(dirname(file), source)).includes(place), place);
-      }
+    const service = services['keepalive'] ?? assert.fail('no service keepalive');
+    const names = ['keepalive', ...aliasesOf({ service })].map(
+      (name) => `${name}:${portOf(settingsOf(service.environment ?? {}))}`,
+    );
+    const mounts = Object.values(services).flatMap(({ volumes = [] }) => volumes);
+    for (const mount of mounts.filter((each) => each.includes('/etc/nginx/'))) {
+      const [source = '', target] = mount.split(':');
+      assert.equal(target, '/etc/nginx/conf.d');
+      const text = readExample(join(dirname(file), source, 'default.conf'));
+      const place = /^ *set \$keepalive (\S+);$/m.exec(text)?.[1];
+      assert.ok(place !== undefined && names.includes(place), place);
+      assert.match(text, /^ *proxy_pass http:\/\/\$keepalive;$/m);
+      assert.match(text, /^ *resolver \S+ valid=5s;$/m);
     }
+  });
+
+  test(`${file} shows the status page to its host alone`, () => {
+    const { ports = [], environment = {} } = (parse(readExample(file)) as Compose).services['keepalive'] ?? {};
+    const { listen } = settingsOf(environment).admin;
+    const published = ports.filter((port) => port.endsWith(':9090'));
+    assert.deepEqual(published, listen?.kind === 'tcp' && listen.host === '0.0.0.0' ? ['127.0.0.1:9090:9090'] : []);
   });
 }
 
-test('the sidecar does not take the port that Neko has', () => {
+test("the sidecar has Neko's name where clients come from, and nobody but it is where Neko is", () => {
   const { services } = parse(readExample('docker-compose/sidecar.yaml')) as Compose;
-  const settings = settingsOf(services['keepalive']?.environment ?? {});
-  assert.equal(services['keepalive']?.network_mode, 'service:neko');
-  assert.equal(settings.routes[0]?.upstream.url, 'http://127.0.0.1:8080');
-  assert.notEqual(portOf(settings), 8080);
+  const networksOf = (name: string): string[] => {
+    const { networks = {} } = services[name] ?? {};
+    return Array.isArray(networks) ? [...(networks as string[])] : Object.keys(networks);
+  };
+  assert.deepEqual(networksOf('nginx'), ['front']);
+  assert.deepEqual(networksOf('neko'), ['back']);
+  assert.deepEqual(networksOf('keepalive'), ['front', 'back']);
+  assert.deepEqual([...aliasesOf({ service: services['keepalive'] ?? {} })], ['neko']);
+});
+
+test('no container shares the network of one that may be made again', () => {
+  for (const file of COMPOSE_FILES) assert.doesNotMatch(readExample(file), /^ *network_mode:/m, file);
+});
+
+test('every nginx file keeps the port in Host and lets uploads through', () => {
+  const files = exampleFiles('.conf').filter((file) => readExample(file).includes('proxy_pass'));
+  assert.ok(files.length >= 6, files.join());
+  for (const file of files) {
+    assert.match(readExample(file), /^ *proxy_set_header Host \$http_host;$/m, file);
+    assert.match(readExample(file), /^ *client_max_body_size 0;$/m, file);
+  }
 });
 
 test("Traefik's labels and its file send to the proxy", () => {

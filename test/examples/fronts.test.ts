@@ -64,9 +64,9 @@ describe('fronts of the examples', { concurrency: true }, () => {
   });
 
   for (const [file, place] of [
-    ['docker-compose/nginx.conf', 'keepalive:8080'],
-    ['docker-compose/nginx.sidecar.conf', 'neko:8081'],
-    ['balanced/nginx.compose.conf', 'keepalive:8080'],
+    ['docker-compose/nginx/default.conf', 'keepalive:8080'],
+    ['docker-compose/nginx.sidecar/default.conf', 'neko:8080'],
+    ['balanced/nginx/default.conf', 'keepalive:8080'],
   ] as const) {
     test(`${file} connects clients`, { skip: skipWithout('nginx') }, async (t) => {
       const room = await quietRoom(t);

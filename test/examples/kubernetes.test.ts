@@ -1,11 +1,15 @@
 /** The manifests: how their numbers and names fit together, and what the program makes of their environment. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Deployment } from 'kubernetes-models/apps/v1';
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2';
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1';
+import { Service } from 'kubernetes-models/v1';
 import { parseAllDocuments } from 'yaml';
 import { loadSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/core/settings.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
-import { readExample } from '../support/examples.ts';
+import { createMetrics } from '../../src/observe/metrics/metrics.ts';
+import { exampleFiles, readExample } from '../support/examples.ts';
 
 interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string };
@@ -30,7 +34,11 @@ interface Manifest {
     readonly ports?: readonly { readonly targetPort: string }[];
     readonly template?: {
       readonly metadata: { readonly labels: Record<string, string>; readonly annotations: Record<string, string> };
-      readonly spec: { readonly terminationGracePeriodSeconds: number; readonly containers: readonly Container[] };
+      readonly spec: {
+        readonly terminationGracePeriodSeconds: number;
+        readonly securityContext?: Record<string, unknown>;
+        readonly containers: readonly Container[];
+      };
     };
     readonly scaleTargetRef?: { readonly kind: string; readonly name: string };
     readonly metrics?: readonly { readonly pods: { readonly metric: { readonly name: string } } }[];
@@ -60,6 +68,73 @@ function readPod(file: string): Pod {
 function find(all: readonly Manifest[], kind: string): Manifest {
   return all.find((manifest) => manifest.kind === kind) ?? assert.fail(`no ${kind}`);
 }
+
+/** What the API server would say: each kind has its class, and that its schema. */
+function validate(manifest: object): void {
+  const { apiVersion, kind } = manifest as { apiVersion: string; kind: string };
+  const make = KINDS[`${apiVersion}/${kind}`] ?? assert.fail(`${apiVersion} ${kind}`);
+  make(manifest).validate();
+}
+
+const KINDS: Readonly<Record<string, (manifest: object) => { validate(): void }>> = {
+  'apps/v1/Deployment': (manifest) => new Deployment(manifest),
+  'v1/Service': (manifest) => new Service(manifest),
+  'policy/v1/PodDisruptionBudget': (manifest) => new PodDisruptionBudget(manifest),
+  'autoscaling/v2/HorizontalPodAutoscaler': (manifest) =>
+    new HorizontalPodAutoscaler(manifest as ConstructorParameters<typeof HorizontalPodAutoscaler>[0]),
+};
+
+const allFiles = exampleFiles('.yaml').filter((file) => file.startsWith('kubernetes/'));
+
+test('every manifest is valid by the schemas of the API', () => {
+  assert.equal(allFiles.length, 2);
+  for (const file of allFiles) for (const manifest of readPod(file).all) validate(manifest);
+});
+
+test('a manifest with a wrong type, or without what is required, is not', () => {
+  const [deployment = assert.fail()] = readPod('kubernetes/deployment.yaml').all;
+  const broken = (change: (copy: { spec: { selector?: unknown; minReadySeconds?: unknown } }) => void): object => {
+    const copy = structuredClone(deployment) as { spec: { selector?: unknown } };
+    change(copy);
+    return copy;
+  };
+  assert.throws(() => validate(broken(({ spec }) => void delete spec.selector)), /selector/);
+  assert.throws(() => validate(broken(({ spec }) => void (spec.minReadySeconds = 'soon'))), /minReadySeconds/);
+});
+
+test('nothing sets replicas that an autoscaler decides', () => {
+  for (const file of allFiles) {
+    const { all } = readPod(file);
+    if (!all.some(({ kind }) => kind === 'HorizontalPodAutoscaler')) continue;
+    assert.equal('replicas' in find(all, 'Deployment').spec, false, file);
+  }
+});
+
+test('the deployment fits the Pod Security level restricted, the sidecar needs privileged for a host port alone', () => {
+  const { template, container } = readPod('kubernetes/deployment.yaml');
+  assert.match(readExample('kubernetes/deployment.yaml'), /^# Pod Security: restricted$/m);
+  const pod = template.spec.securityContext ?? {};
+  assert.deepEqual(pod, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+  assert.equal(
+    container.ports.some((port) => 'hostPort' in port),
+    false,
+  );
+  assert.match(
+    readExample('kubernetes/sidecar.yaml'),
+    /^# Pod Security: privileged, only because of Neko's hostPort;/m,
+  );
+  const { securityContext } = readPod('kubernetes/sidecar.yaml').container;
+  assert.equal(securityContext['runAsNonRoot'], true);
+  assert.deepEqual(securityContext['seccompProfile'], { type: 'RuntimeDefault' });
+});
+
+test('in the sidecar pod Neko goes after the proxy has said goodbye, and within the grace period', () => {
+  const { template, container, settings } = readPod('kubernetes/sidecar.yaml');
+  const neko = template.spec.containers.find(({ name }) => name === 'neko') ?? assert.fail('no neko');
+  const [own, nekos] = [container, neko].map(({ lifecycle }) => Number(lifecycle.preStop.exec.command[1]) * 1000);
+  assert.ok((nekos ?? 0) > (own ?? 0) + settings.timeouts.drain);
+  assert.ok(template.spec.terminationGracePeriodSeconds * 1000 > (nekos ?? 0));
+});
 
 for (const file of ['kubernetes/deployment.yaml', 'kubernetes/sidecar.yaml']) {
   test(`${file} names the ports that the program listens on, and its Service the public one alone`, () => {
@@ -113,6 +188,6 @@ test('the sidecar shares its pod with Neko, which nobody reaches but the proxy',
   const { template, settings } = readPod('kubernetes/sidecar.yaml');
   const neko = template.spec.containers.find(({ name }) => name === 'neko');
   const bind = neko?.env.find(({ name }) => name === 'NEKO_SERVER_BIND')?.value;
-  assert.equal(settings.routes[0]?.upstream.url, `http://${bind}`);
+  assert.equal(settings.routes[0]?.upstreams[0]?.url, `http://${bind}`);
   assert.match(bind ?? '', /^127\./);
 });

@@ -12,7 +12,7 @@ const scope = new Scope();
 after(() => scope.undo());
 
 /** Nobody is to come here. */
-const elsewhere = await startRawUpstream(scope);
+const elsewhere = await startRawUpstream(scope, undefined, true);
 const EVIL = `127.0.0.1:${elsewhere.port}`;
 const ROOMS = 'rooms.example.com';
 
@@ -105,7 +105,8 @@ describe('a request target', () => {
     target.attack(line.replace(EVIL, 'another server'), 'ended, and nobody is dialled', async (t) => {
       const client = await target.ask(t, `${line}\r\nHost: ${EVIL}\r\n\r\n`);
       assert.doesNotMatch(await client.end(), /^HTTP\/1\.1 2/);
-      assert.equal(target.dialled.length + elsewhere.peers.length, 0);
+      assert.equal(elsewhere.peers.length, 0);
+      await target.assertDialled(0);
     });
   }
 });
@@ -140,7 +141,6 @@ const ROUTED: readonly (readonly [string, string, boolean])[] = [
   [`${ROOMS}.evil.example`, '/room/alpha', false],
   [`evil${ROOMS}`, '/room/alpha', false],
   [`.${ROOMS}`, '/room/alpha', false],
-  [`${ROOMS}..`, '/room/alpha', false],
   ['evil.example', '/room/alpha', false],
 ];
 
@@ -152,7 +152,7 @@ describe('a route', () => {
         const status = statusOf(await (await routed.ask(t, request)).head());
         assert.ok(fits ? status === 200 || status === 101 : status === 404, `status ${status}`);
       }
-      assert.equal(routed.dialled.length, fits ? 2 : 0);
+      await routed.assertDialled(fits ? 2 : 0);
     });
   }
 
@@ -288,7 +288,7 @@ describe('an Origin', () => {
       const add = origins.map((origin) => `Origin: ${origin}`);
       const client = await guarded.ask(t, upgradeRequest({ add }));
       assert.equal(statusOf(await client.head()), fits ? 101 : 403);
-      assert.equal(guarded.dialled.length, fits ? 1 : 0);
+      await guarded.assertDialled(fits ? 1 : 0);
     });
   }
 });

@@ -27,7 +27,7 @@ for (const row of rows) {
 }
 
 test('every suite of attacks is in the table', () => {
-  for (const part of ['frames', 'handshake', 'requests', 'secrets', 'upstream']) {
+  for (const part of ['frames', 'handshake', 'plain', 'requests', 'secrets', 'upstream']) {
     for (const [, name = ''] of read(`test/hostile/${part}.test.ts`).matchAll(/^\s*describe\(['`]([^'`$]*)/gm)) {
       assert.ok(text.includes(`"${name.trim()}"`), `SECURITY.md lacks "${name}"`);
     }

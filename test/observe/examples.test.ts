@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { CLOSE_CAUSES, UPGRADE_FAILURES } from '../../src/core/report.ts';
+import { CLOSE_CAUSES, UPGRADE_FAILURES } from '../../src/core/events.ts';
 import { parseExposition } from '../support/exposition.ts';
 import { metricsInUse } from '../support/reports.ts';
 
@@ -15,10 +15,14 @@ interface Dashboard {
   readonly panels: readonly {
     readonly id: number;
     readonly title: string;
+    readonly description: string;
     readonly targets: readonly { readonly expr: string }[];
     readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
   }[];
 }
+
+/** Labels that Prometheus adds. */
+const TARGET = new Set(['job', 'instance']);
 
 const read = (name: string): string => readFileSync(new URL(`../../examples/${name}`, import.meta.url), 'utf8');
 const alerts = parse(read('prometheus-alerts.yml')) as Alerts;
@@ -31,17 +35,19 @@ const queries: readonly (readonly [string, string])[] = [
 
 /** Labels of every exported series, by name. */
 async function exportedLabels(): Promise<Map<string, Set<string>>> {
-  const metrics = metricsInUse();
+  const metrics = metricsInUse({ process: true });
   const { samples } = parseExposition((await metrics.exposition()).body, 'text');
   return new Map(samples.map(({ name, labels }) => [name, new Set(Object.keys(labels))]));
 }
 
 /** Names with the labels that are selected or grouped by, as far as the queries here go. */
 function asked(expr: string): { readonly name: string; readonly selector: string }[] {
-  return [...expr.matchAll(/(ws_keepalive_\w+)(?:\{([^}]*)\})?/g)].map(([, name = '', selector = '']) => ({
-    name,
-    selector,
-  }));
+  return [...expr.matchAll(/((?:ws_keepalive|process|nodejs)_\w+)(?:\{([^}]*)\})?/g)].map(
+    ([, name = '', selector = '']) => ({
+      name,
+      selector,
+    }),
+  );
 }
 
 test('every metric asked for exists, and has the labels that are selected', async () => {
@@ -51,7 +57,7 @@ test('every metric asked for exists, and has the labels that are selected', asyn
       const labels = exported.get(name);
       assert.ok(labels, `${title}: ${name}`);
       for (const [, label = ''] of selector.matchAll(/(\w+)\s*=~?/g))
-        assert.ok(labels.has(label), `${title}: ${label}`);
+        assert.ok(TARGET.has(label) || labels.has(label), `${title}: ${label}`);
     }
   }
 });
@@ -62,7 +68,8 @@ test('every label that is grouped by exists on what is grouped', async () => {
     for (const [, list = '', rest = ''] of expr.matchAll(/by \(([^)]*)\) \((.*)/g)) {
       const [first] = asked(rest);
       assert.ok(first, title);
-      for (const label of list.split(/, */)) assert.ok(exported.get(first.name)?.has(label), `${title}: ${label}`);
+      for (const label of list.split(/, */))
+        assert.ok(TARGET.has(label) || exported.get(first.name)?.has(label), `${title}: ${label}`);
     }
   }
 });
@@ -71,8 +78,35 @@ test('every cause and reason asked for can occur', () => {
   const known: readonly string[] = [...CLOSE_CAUSES, ...UPGRADE_FAILURES];
   for (const [title, expr] of queries) {
     for (const [, values = ''] of expr.matchAll(/(?:cause|reason)=~?"([^"]*)"/g)) {
-      for (const value of values.split('|')) assert.ok(known.includes(value), `${title}: ${value}`);
+      for (const value of values.split('|')) {
+        const fits = new RegExp(`^(?:${value})$`);
+        assert.ok(
+          known.some((word) => fits.test(word)),
+          `${title}: ${value}`,
+        );
+      }
     }
+  }
+});
+
+test('every panel obeys the variables, says what it shows, and says so where the routes are of no account', async () => {
+  const exported = await exportedLabels();
+  for (const { title, description, targets } of dashboard.panels) {
+    assert.notEqual(description, '', title);
+    for (const { name, selector } of targets.flatMap(({ expr }) => asked(expr))) {
+      assert.ok(selector.includes('job=~"$job",instance=~"$instance"'), title);
+      const isOfRoute = exported.get(name)?.has('route') === true;
+      assert.equal(selector.includes('route=~"$route"'), isOfRoute, `${title}: ${name}`);
+      assert.ok(isOfRoute || /All routes/.test(description), title);
+    }
+  }
+});
+
+test('alerts keep the job and the instance, and name no job', () => {
+  for (const { alert, expr } of rules) {
+    assert.ok(!/job *=/.test(expr), alert);
+    for (const [, list = ''] of expr.matchAll(/\b(?:by|on) \(([^)]*)\)/g))
+      assert.match(list, /^job, instance\b/, alert);
   }
 });
 
@@ -81,6 +115,7 @@ test('the dashboard shows every metric there is', async () => {
     dashboard.panels.flatMap(({ targets }) => targets.flatMap(({ expr }) => asked(expr).map(({ name }) => name))),
   );
   for (const name of (await exportedLabels()).keys()) {
+    if (!name.startsWith('ws_keepalive_')) continue;
     const isPart = /_(?:sum|count)$/.test(name);
     if (!isPart) assert.ok(shown.has(name), name);
   }

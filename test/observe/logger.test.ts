@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
+import { Writable } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { BoundedOutput } from '../../src/observe/log/log-output.ts';
+import { formatForTerminal } from '../../src/observe/log/terminal-format.ts';
 import { createSinkLogger } from '../support/log-sink.ts';
 
 test('a line is one JSON object with level, time, message and fields, and nothing else', () => {
@@ -101,18 +105,149 @@ test('odd values do not break a line', () => {
   assert.ok(sink.text.includes('[deep]'));
 });
 
-test('the readable format says the same on one line', () => {
+test('on a terminal a line is for people, and the fields stay in JSON', () => {
   const { sink, log } = createSinkLogger({ format: 'pretty' });
-  log.info({ route: 'default', path: '/ws?password=hunter2' }, 'websocket opened');
-  assert.match(sink.text, /INFO.*: websocket opened \{.*"route":"default".*\}\n$/);
-  assert.ok(!sink.text.includes('hunter2'));
-  assert.equal(sink.text.split('\n').length, 2);
+  const who = { route: 'default', client: '203.0.113.7', path: '/ws?password=hunter2' };
+  log.info({ ...who, id: 'c1' }, 'websocket opened');
+  log.info({ ...who, duration_ms: 120_000, verdict: 'The browser left normally.' }, 'websocket closed');
+  log.warn({ ...who, route: 'a', status: 502, detail: 'refused', verdict: 'Unreachable.' }, 'upgrade failed');
+  log.warn({ route: 'a', upstream: 'http://neko:8080', error: 'ECONNREFUSED' }, 'upstream cannot be reached');
+  log.info({ route: 'a', upstream: 'http://neko:8080' }, 'upstream is back');
+  log.info({ ...who, status: 200, method: 'GET', duration_ms: 12.3 }, 'request');
+  log.info({ address: '127.0.0.1:8080' }, 'listening');
+  const lines = sink.text.split('\n');
+  for (const line of lines.slice(0, -1)) assert.match(line, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ (INFO |WARN ) /);
+  assert.deepEqual(
+    lines.map((line) => line.slice('2030-01-01 00:00:00Z INFO  '.length)),
+    [
+      'opened 203.0.113.7 /ws?password=[redacted]',
+      'closed 203.0.113.7 /ws?password=[redacted] after 2 min: The browser left normally.',
+      'failed 203.0.113.7 /ws?password=[redacted] (a) with 502: Unreachable. (refused)',
+      'upstream http://neko:8080 of route a cannot be reached: ECONNREFUSED',
+      'upstream http://neko:8080 of route a is back',
+      '200 GET /ws?password=[redacted] for 203.0.113.7 in 0 s',
+      'listening  address=127.0.0.1:8080',
+      '',
+    ],
+  );
+});
+
+for (const [ms, words] of [
+  [1_234, '1.2 s'],
+  [59_900, '59 s'],
+  [95_000, '1 min 35 s'],
+  [3_599_000, '59 min'],
+  [7_500_000, '2 h 5 min'],
+  [100_000_000, '1 d 3 h'],
+] as const)
+  test(`a terminal says ${words} for ${ms} ms`, () => {
+    const line = JSON.stringify({ level: 'info', time: '', msg: 'websocket closed', duration_ms: ms, verdict: '' });
+    assert.ok(formatForTerminal(line, false).includes(` after ${words}: `));
+  });
+
+test('on a terminal an error shows its stack, levels are coloured, and what came from outside moves no cursor', () => {
+  const line = (fields: object): string => JSON.stringify({ time: '2030-01-01T00:00:00.000Z', ...fields });
+  const failed = line({ level: 'error', msg: 'failed', err: { message: 'no', stack: 'Error: no\n  at x' } });
+  const shown = formatForTerminal(failed, true);
+  assert.ok(shown.startsWith('\u001b[31m'), shown);
+  assert.ok(shown.endsWith('ERROR\u001b[39m failed\nError: no\n  at x\n'), shown);
+  const evil = line({ level: 'info', msg: 'x', reason: '\u001b[2J\rgone\u009b1m' });
+  assert.match(formatForTerminal(evil, false), /INFO {2}x {2}reason= *gone/);
+});
+
+test('of warnings that say the same, twenty pass in ten seconds, and the next one says how many did not', () => {
+  const clock = { now: 0 };
+  const { sink, log } = createSinkLogger({}, () => clock.now);
+  for (let index = 0; index < 100; index += 1) log.warn({ reason: 'limit', route: 'a' }, 'upgrade failed');
+  log.warn({ reason: 'limit', route: 'b' }, 'upgrade failed');
+  log.warn({ reason: 'origin', route: 'a' }, 'upgrade failed');
+  log.error({ reason: 'limit', route: 'a' }, 'upgrade failed');
+  assert.equal(sink.lines().length, 23);
+  clock.now = 10_000;
+  log.warn({ reason: 'limit', route: 'a' }, 'upgrade failed');
+  assert.equal(sink.lines().at(-1)?.['left_out'], 80);
+  log.warn({ reason: 'limit', route: 'a' }, 'upgrade failed');
+  assert.equal(sink.lines().at(-1)?.['left_out'], undefined);
+});
+
+test('warnings that were left out and followed by none are told after ten seconds', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const clock = { now: 0 };
+  const { sink, log } = createSinkLogger({}, () => clock.now);
+  for (let index = 0; index < 25; index += 1) log.warn({ reason: 'limit', route: 'a' }, 'upgrade failed');
+  clock.now = 9_000;
+  t.mock.timers.tick(10_000);
+  assert.equal(sink.lines('warnings left out').length, 0);
+  clock.now = 19_000;
+  t.mock.timers.tick(10_000);
+  const [line] = sink.lines('warnings left out');
+  assert.deepEqual([line?.['left_out'], line?.['kinds']], [5, { 'upgrade failed limit a': 5 }]);
+});
+
+/** A reader that takes nothing until it is told to. */
+function stoppedReader() {
+  const taken: string[] = [];
+  let waiting: (() => void) | null = null;
+  const stream = new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      taken.push(text);
+      waiting = done;
+    },
+  });
+  const go = (): void => {
+    const done = waiting;
+    waiting = null;
+    done?.();
+  };
+  return { taken, stream, go };
+}
+
+test('a reader that stops costs a mebibyte and then lines, which are counted and told of when it goes on', async () => {
+  const { taken, stream, go } = stoppedReader();
+  const output = new BoundedOutput(stream);
+  const line = `${'x'.repeat(1023)}\n`;
+  for (let index = 0; index < 1_100; index += 1) output.write(line);
+  assert.equal(output.dropped, 76);
+  while (stream.writableLength > 0) {
+    go();
+    await setImmediate();
+  }
+  const told = JSON.parse(taken.at(-1) ?? '') as Record<string, unknown>;
+  assert.deepEqual([told['msg'], told['lines'], told['level']], ['log lines dropped', 76, 'warn']);
+  assert.equal(output.dropped, 76);
+});
+
+test('an end waits for a reader that takes what there is, and a second for one that does not', async (t) => {
+  const { stream, go } = stoppedReader();
+  const output = new BoundedOutput(stream);
+  await output.flush();
+  output.write('last words\n');
+  const flushed = output.flush();
+  while (stream.writableLength > 0) {
+    go();
+    await setImmediate();
+  }
+  await flushed;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  output.write('nobody reads this\n');
+  const given = output.flush();
+  t.mock.timers.tick(1_000);
+  await given;
+});
+
+test('a reader that is gone ends nothing', () => {
+  const { stream } = stoppedReader();
+  const output = new BoundedOutput(stream);
+  stream.destroy(new Error('EPIPE'));
+  output.write('x\n');
+  assert.equal(output.dropped, 1);
 });
 
 test('the last line is there even when the process exits right after it', () => {
   for (const format of ['json', 'pretty', 'auto']) {
-    const code = `import { createLogger } from './src/observe/logger.ts';
-      createLogger({ level: 'info', format: '${format}', query: 'redact' }).info({ a: 1 }, 'last words');
+    const code = `import { createLogger } from './src/observe/log/logger.ts';
+      createLogger({ level: 'info', format: '${format}', query: 'redact', requests: false }).info({ a: 1 }, 'last words');
       process.exit(3);`;
     const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
       cwd: new URL('../..', import.meta.url),

@@ -43,7 +43,7 @@ async function portOf(proxy: Proxy): Promise<number> {
   return address?.kind === 'tcp' ? address.port : assert.fail('no port');
 }
 
-test('a program embeds the proxy: it listens, Pings, logs where it was told, and says goodbye', async (t) => {
+test('a program embeds the proxy: it listens, Pings, logs where it was told, and ends what is open', async (t) => {
   const { proxy, lines } = await embed(t);
   const client = await connectIdle(t, await portOf(proxy), 'guest');
   await client.outlives(300);
@@ -51,7 +51,7 @@ test('a program embeds the proxy: it listens, Pings, logs where it was told, and
   await client.hears('inside');
   const code = new Promise((resolve) => client.socket.once('close', resolve));
   await proxy.close();
-  assert.equal(await code, 1012);
+  assert.equal(await code, 1006, 'without a Close');
   const messages = lines.map(({ message }) => message);
   assert.ok(messages.includes('websocket opened') && messages.includes('websocket closed'), messages.join());
 });
@@ -72,7 +72,7 @@ test('the admin listener comes along unless it is off', async (t) => {
 });
 
 test('every mistake in a configuration is told at once', () => {
-  const config = { upstream: 'neko', keepalive: { ping_interval: 10 } };
+  const config: Config = { upstream: 'neko', keepalive: { ping_interval: '10' } };
   assert.throws(
     () => createApp({ config }),
     (error) => error instanceof ConfigError && error.problems.length === 2,
@@ -103,4 +103,22 @@ test('an address that is taken is an error, and nothing stays behind', async (t)
   const { port } = taken.address() as { port: number };
   const { proxy } = await embed(t, { listen: `127.0.0.1:${port}`, admin: { listen: '127.0.0.1:0' } });
   await assert.rejects(proxy.listen(), { code: 'EADDRINUSE' });
+});
+
+test('what the types of a configuration refuse, the program refuses as well', () => {
+  const configs: readonly Config[] = [
+    // @ts-expect-error an upstream is text
+    { upstream: 5 },
+    // @ts-expect-error a duration has a unit, so it is text
+    { keepalive: { ping_interval: 10 } },
+    // @ts-expect-error a mode is one of two words
+    { keepalive: { mode: 'sometimes' } },
+    // @ts-expect-error a list of addresses holds text alone
+    { listen: ['127.0.0.1:1', 2] },
+    // @ts-expect-error a route needs an upstream
+    { routes: [{ host: 'a.example.com' }] },
+    // @ts-expect-error there is no such key
+    { upstreem: 'http://neko:8080' },
+  ];
+  for (const config of configs) assert.throws(() => createApp({ config }), ConfigError, JSON.stringify(config));
 });

@@ -24,7 +24,7 @@ const MANIFEST = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'))
   readonly exports?: unknown;
 };
 const NEEDED =
-  /^(?:LICENSE|README(?:\.zh)?\.md|package\.json|config\.example\.yaml|dist\/commit|dist\/.*\.(?:js|d\.ts))$/;
+  /^(?:LICENSE|README(?:\.zh)?\.md|package\.json|config\.example\.yaml|config\.schema\.json|dist\/commit|dist\/.*\.(?:js|d\.ts|html|css))$/;
 
 /** What npm sets for the script that runs the tests does not hold for another folder. */
 function surroundings(): NodeJS.ProcessEnv {
@@ -58,7 +58,14 @@ describe('the package', { skip }, () => {
   after(() => scope.undo());
 
   test('holds what it needs to run, and nothing else', () => {
-    for (const file of ['dist/main.js', 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md']) {
+    for (const file of [
+      'dist/main.js',
+      'dist/index.js',
+      'dist/index.d.ts',
+      'config.schema.json',
+      'LICENSE',
+      'README.md',
+    ]) {
       assert.ok(files.includes(file), file);
     }
     assert.deepEqual(
@@ -88,7 +95,7 @@ describe('the package', { skip }, () => {
     await client.hears('embedded');
     const code = new Promise((resolve) => client.socket.once('close', resolve));
     child.process.kill('SIGTERM');
-    assert.equal(await code, 1012);
+    assert.equal(await code, 1006, 'without a Close');
     assert.deepEqual(await child.exited, { code: 0, signal: null });
   });
 });

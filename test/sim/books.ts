@@ -1,17 +1,9 @@
-import type { CloseCause, CloseReport, Side } from '../../src/core/report.ts';
+import type { CloseCause, CloseReport, Side } from '../../src/core/events.ts';
 import type { Session, SimEnd } from './session.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** Close codes that the proxy may send of its own accord, by cause. */
-const OWN_CODES: Partial<Record<CloseCause, readonly number[]>> = {
-  abrupt_end: [1011],
-  pong_timeout: [1011],
-  stall: [1011],
-  frame_limit: [1009, 1011],
-  rate_limit: [1008, 1011],
-  bad_length: [1002, 1011],
-  drain: [1012],
-};
+/** Close codes that the proxy may send to a client for what that did. */
+const LIMIT_CODES: Partial<Record<CloseCause, number>> = { frame_limit: 1009, rate_limit: 1008, bad_length: 1002 };
 
 /** Whether the books of a closed connection balance, and whether its report tells what happened. @returns complaints */
 export function checkReport(session: Session, report: CloseReport): string[] {
@@ -27,58 +19,68 @@ function checkCause(session: Session, report: CloseReport): string[] {
 }
 
 function isJustified(session: Session, end: SimEnd, { cause, endedAt }: CloseReport): boolean {
-  const { facts } = end.peer;
+  const { facts, habits } = end.peer;
+  const { answersClose, uploadEvery } = habits;
   switch (cause) {
     case 'close_frame':
     case 'reserved_code':
       return facts.sentClose;
     case 'abrupt_end':
-      return facts.sentEnd || facts.sentReset || end.cutAt <= endedAt || end.link.refuses;
+      return facts.sentEnd || facts.sentReset || end.cutAt <= endedAt || end.link.refuses || end.link.gaveUp;
     case 'pong_timeout':
-      return facts.isDead && endedAt >= facts.faultAt;
+      return end.ledger.answersPings && ((facts.isDead && endedAt >= facts.faultAt) || session.isUncertain(end));
     case 'stall':
       return facts.isDead && endedAt >= end.socket.progressAt + session.world.settings.stall - 2;
     case 'close_timeout':
-      return facts.isDead || !end.peer.habits.answersClose || end.checker.closed;
+      // Behind an upload the answer takes its time.
+      return facts.isDead || !answersClose || uploadEvery < NEVER || end.checker.closed;
     case 'frame_limit':
     case 'bad_length':
-      return facts.brokeLimit;
+      return facts.passedLimit;
     case 'rate_limit':
       // Who answers a flood of Pings may pass the limit as well.
-      return session.ends.some(({ peer }) => peer.facts.brokeLimit);
+      return session.ends.some(({ peer }) => peer.facts.passedLimit);
     case 'drain':
       return session.world.isDraining;
-    // The first two are found out later, from many reports.
+    case 'max_age':
+      return false;
+    // The first three are found out later, from many reports.
     case 'front_idle_cut':
+    case 'front_lifetime_cut':
     case 'front_reload':
     case 'internal_error':
       return false;
   }
 }
 
+/** A client is told in a Close of what it did itself, and both are when the proxy stops with a code. Of all else TCP tells alone. */
 function checkOwnCloses(session: Session, report: CloseReport): string[] {
-  const { client, upstream } = session;
-  const allowed = OWN_CODES[report.cause] ?? [];
+  const { client, upstream, world } = session;
   const complaints: string[] = [];
   const [toClient, toUpstream] = [client.checker.injectedClose, upstream.checker.injectedClose];
+  const drainCode = report.cause === 'drain' ? world.settings.drainCode : null;
   // Who has sent its Close may still pass a limit, and that is told as well.
-  const isFlooded = session.ends.some(({ peer }) => peer.facts.brokeLimit);
-  if (toClient !== null && !allowed.includes(toClient) && !isFlooded)
+  const codes = client.peer.facts.passedLimit || isEchoOfFlood(session) ? Object.values(LIMIT_CODES) : [];
+  if (toClient !== null && toClient !== drainCode && !codes.includes(toClient))
     complaints.push(`Close ${toClient} to the client: ${report.cause}`);
-  // Only a proxy that stops sends a Close upstream: 1000 and 1001 would say that the client has left.
-  if (toUpstream !== null && !(report.cause === 'drain' && toUpstream === 1012))
+  // 1000 and 1001 would say that the client has left.
+  if (toUpstream !== null && toUpstream !== drainCode)
     complaints.push(`Close ${toUpstream} to the upstream: ${report.cause}`);
   if (owesClose(session, report)) complaints.push(`the client was not told: ${report.cause}`);
   return complaints;
 }
 
-/** The client is told in a Close frame what became of the upstream, where there is place for one. */
+/** Who answers a flood of Pings may pass the limit as well. */
+function isEchoOfFlood({ upstream }: Session): boolean {
+  return upstream.peer.facts.passedLimit;
+}
+
+/** A client that passed a limit is told so, where there is place for a Close. */
 function owesClose({ client }: Session, { cause, side }: CloseReport): boolean {
-  const isUpstreamFault =
-    side === 'upstream' && (cause === 'abrupt_end' || cause === 'pong_timeout' || cause === 'stall');
+  const isOwnFault = side === 'client' && LIMIT_CODES[cause] !== undefined;
   const { facts } = client.peer;
-  const isThere = facts.faultAt === NEVER && client.cutAt === NEVER && !facts.sentClose && !facts.sentEnd;
-  return isUpstreamFault && isThere && client.checker.atBoundary && !client.checker.closed;
+  const isThere = client.cutAt === NEVER && !facts.sentClose && !facts.sentEnd && !facts.isDead;
+  return isOwnFault && isThere && client.checker.atBoundary && !client.checker.closed;
 }
 
 function checkSums(session: Session, report: CloseReport): string[] {
@@ -92,7 +94,7 @@ function checkSums(session: Session, report: CloseReport): string[] {
   compare('Pings to the client', report.pingsClient, session.client.ledger.injected);
   compare('Pings to the upstream', report.pingsUpstream, session.upstream.ledger.injected);
   // What comes behind a passed limit is not looked at.
-  if (session.ends.some(({ peer }) => peer.facts.brokeLimit)) return complaints;
+  if (session.ends.some(({ peer }) => peer.facts.passedLimit)) return complaints;
   compare('Pongs of the client', report.pongsClient, session.client.ledger.swallowed);
   compare('Pongs of the upstream', report.pongsUpstream, session.upstream.ledger.swallowed);
   for (const end of session.ends) complaints.push(...checkPings(session, end, report));

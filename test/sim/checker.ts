@@ -1,3 +1,4 @@
+import { MESSAGE_PATIENCE } from '../../src/core/side.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { Ledger } from './ledger.ts';
 import type { Loop } from './loop.ts';
@@ -8,6 +9,7 @@ const MAX_HELD = 13;
 const PING = 0x9;
 const PONG = 0xa;
 const CLOSE = 0x8;
+const NEVER = Number.POSITIVE_INFINITY;
 const TAG_BYTES = 8;
 /** Timers may be a millisecond early. */
 const EARLY = 1.5;
@@ -21,8 +23,12 @@ export interface DirectionFacts {
   readonly to: Ledger;
   /** The shortest Ping interval that was in force towards the side it goes to, in ms. */
   interval(): number;
+  /** When the side that it goes to was last heard, in ms. */
+  heardAt(): number;
   /** The side that it comes from has passed a limit, so what it sends may stop anywhere. */
   isBroken(): boolean;
+  /** The proxy was told to stop. */
+  isDraining(): boolean;
   complain(what: string): void;
 }
 
@@ -42,6 +48,8 @@ export class Checker {
   closed = false;
   /** Nothing that comes is passed on any more. */
   stopped = false;
+  /** When something was last written, in ms. */
+  wroteAt = 0;
 
   readonly #loop: Loop;
   readonly #facts: DirectionFacts;
@@ -49,6 +57,10 @@ export class Checker {
   readonly #input = new Walker();
   readonly #output = new Walker();
   #lastKey = '';
+  /** When something relayed was last written, and since when a frame and a message are under way there, in ms; `Infinity`: none is. */
+  #relayedAt = 0;
+  #frameSince = NEVER;
+  #messageSince = NEVER;
   /** The round of the loop in which something was last read. */
   #readIn = 0;
 
@@ -82,6 +94,7 @@ export class Checker {
 
   wrote(piece: Uint8Array): void {
     this.bytesOut += piece.length;
+    this.wroteAt = this.#loop.time;
     if (this.stopped) {
       this.#facts.complain('bytes behind the end of a direction');
       return;
@@ -99,13 +112,14 @@ export class Checker {
 
   /** Between two events no more than a part of a header or of a Pong may be held. */
   checkHeld(): void {
-    if (this.stopped || this.#expected.length === 0 || this.#facts.isBroken()) return;
+    if (this.stopped || this.#expected.length === 0 || this.#facts.isBroken() || this.#isAtStop) return;
     const isUnit = this.#input.inHeader || (this.#input.opcode === PONG && !this.#input.atBoundary);
     if (!isUnit || this.#expected.length > MAX_HELD) this.#fail(`${this.#expected.length} bytes are held back`);
   }
 
   /** The proxy ends what it writes. @param isInputOver nothing more can be read, so nothing may be held */
   ended(isInputOver: boolean): void {
+    if (this.#isAtStop) this.stop();
     this.checkHeld();
     if (!this.stopped && isInputOver && this.#expected.length > 0)
       this.#fail(`${this.#expected.length} held bytes were lost at the end`);
@@ -117,11 +131,16 @@ export class Checker {
     this.#expected.clear();
   }
 
+  /** A stop drops what comes behind the end of a message. */
+  get #isAtStop(): boolean {
+    return this.#facts.isDraining() && this.atBoundary && this.#messageSince === NEVER;
+  }
+
   /** Invariant 4. */
   #swallowOwnPong(): void {
-    const { first, masked, payload, length } = this.#input;
-    const isCandidate = first === 0x8a && masked === this.#facts.isUp && payload.length === TAG_BYTES;
-    if (!isCandidate || !this.#facts.from.take(hex(payload))) return;
+    const { first, payload, length } = this.#input;
+    const isCandidate = first === 0x8a && payload.length === TAG_BYTES;
+    if (!isCandidate || !this.#facts.from.take(hex(payload), this.#loop.time)) return;
     if (this.stopped) return;
     if (this.#expected.length < length) {
       this.#fail('a Pong of the proxy was passed on in part');
@@ -141,6 +160,8 @@ export class Checker {
   }
 
   #takeRelayed(piece: Uint8Array, at: number): number {
+    if (this.#output.atBoundary) this.#frameSince = this.#loop.time;
+    this.#relayedAt = this.#loop.time;
     const next = this.#output.advance(piece, at);
     const bytes = piece.subarray(at, next);
     if (!this.#expected.startsWith(bytes)) {
@@ -153,9 +174,10 @@ export class Checker {
   }
 
   #noteRelayed(): void {
-    const { opcode } = this.#output;
-    if (opcode === PING) this.#facts.to.relayedPingAt = this.#loop.time;
-    else if (opcode === PONG) this.#facts.from.relayedPingAt = Number.NEGATIVE_INFINITY;
+    const { opcode, first } = this.#output;
+    if (opcode < CLOSE) this.#messageSince = first >= 0x80 ? NEVER : Math.min(this.#messageSince, this.#frameSince);
+    if (opcode === PING) this.#facts.to.noteRelayedPing(this.#loop.time);
+    else if (opcode === PONG) this.#facts.from.notePong();
     else if (opcode === CLOSE) this.closed = true;
   }
 
@@ -167,6 +189,7 @@ export class Checker {
     else if (this.#facts.isUp && key === this.#lastKey) this.#fail('a mask key was used twice');
     else if (this.closed) this.#fail('a frame was injected behind a Close');
     else if (this.#output.first === 0x89) this.#notePing();
+    else if (this.#output.first === 0x8a) this.#notePong();
     else if (this.#output.first === 0x88) this.#noteClose();
     else this.#fail('bytes differ from what was read, or an unknown frame was injected');
     this.#lastKey = key;
@@ -176,9 +199,27 @@ export class Checker {
   #notePing(): void {
     const { payload } = this.#output;
     const { to } = this.#facts;
-    if (payload.length !== TAG_BYTES || !to.add(hex(payload))) this.#fail('a Ping without a fresh tag');
-    const due = to.relayedPingAt + this.#facts.interval() - EARLY;
-    if (this.#loop.time < due) this.#facts.complain('a Ping was injected while a relayed one is unanswered');
+    const { time } = this.#loop;
+    const interval = this.#facts.interval();
+    if (time - this.#messageSince < interval * MESSAGE_PATIENCE - EARLY && this.#messageSince !== NEVER)
+      this.#facts.complain(`a Ping inside a message of ${time - this.#messageSince} ms`);
+    // One that has waited for the end of a frame or a message was decided on before.
+    const hasWaited = this.#relayedAt === time || this.#messageSince !== NEVER;
+    if (to.isFull && !hasWaited && time - this.#facts.heardAt() < interval - EARLY)
+      this.#facts.complain('a Ping to a side that owes four answers and goes on sending');
+    if (payload.length !== TAG_BYTES || !to.add(hex(payload), this.#loop.time))
+      this.#fail('a Ping without a fresh tag');
+    const due = to.relayedPingAt + interval - EARLY;
+    if (time < due) this.#facts.complain('a Ping was injected while a relayed one is unanswered');
+  }
+
+  /** A Pong that nobody asked for goes to a client alone, which owes answers and does not wait for one itself. */
+  #notePong(): void {
+    const { to, from, isUp } = this.#facts;
+    to.ponged++;
+    if (isUp || this.#output.length !== 2) this.#fail('a Pong that nobody asked for');
+    else if (!to.isFull) this.#fail('a Pong in the place of a Ping that could have gone out');
+    else if (from.relayedPingAt !== Number.NEGATIVE_INFINITY) this.#fail('a Pong that the client takes for its answer');
   }
 
   #noteClose(): void {

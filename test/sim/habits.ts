@@ -6,9 +6,11 @@ const NEVER = Number.POSITIVE_INFINITY;
 const SECOND = 1000;
 const MINUTE = 60_000;
 const KIB = 1024;
+/** Mean time between the messages of those who are never quiet, in ms. */
+export const CHATTY = 2000;
 
 /** How a peer ends its part, unless something else ends it before. */
-export type Ending =
+export type CloseState =
   /** Stays until the proxy stops. */
   | 'none'
   | 'close'
@@ -53,12 +55,24 @@ export interface Habits {
   readonly longestPause: number;
   readonly answerDelay: number;
   readonly answersNewest: boolean;
+  /** It never answers a Ping. */
+  readonly isMute: boolean;
+  /** So many of its answers come later than they should, and by how much, in ms. */
+  readonly lateAnswers: number;
+  readonly lateBy: number;
+  /** Its Pongs have the masking of the other side. */
+  readonly masksWrongly: boolean;
+  /** Mean time between uploads of one message in small steps, behind which its Pongs wait, and how long one takes. */
+  readonly uploadEvery: number;
+  readonly upload: number;
+  /** Longest pause between two fragments. */
+  readonly fragmentPause: number;
   /** Bytes read per ms. */
   readonly readRate: number;
   /** Mean time between naps, in which nothing is read. */
   readonly napEvery: number;
   readonly nap: number;
-  readonly ending: Ending;
+  readonly ending: CloseState;
   /** When the ending comes. */
   readonly endsAt: number;
   /** A Close is answered with a Close; a TCP end with one. */
@@ -66,7 +80,7 @@ export interface Habits {
   readonly answersEnd: boolean;
 }
 
-const ENDINGS: readonly Ending[] = [
+const ENDINGS: readonly CloseState[] = [
   ...(['none', 'none', 'close', 'close', 'close', 'exit', 'half_close', 'torn', 'reset'] as const),
   ...(['vanish', 'vanish', 'freeze', 'deaf', 'long_frame', 'bad_length', 'ping_flood'] as const),
 ];
@@ -75,9 +89,10 @@ export function drawHabits(random: Random, world: WorldSettings, pings: PingSett
   const base = drawSpeech(random, pings);
   const isLate = random.chance(0.15) && pings.timeout !== NEVER;
   const hearing = drawHearing(random, pings, world.stall);
-  // A Pong that nobody asked for is taken for the answer to an application's Ping, and that the slow owe.
-  const pongEvery = hearing.readRate === NEVER ? base.pongEvery : NEVER;
-  const habits = { ...base, pongEvery, ...hearing, ...drawFate(random, world) };
+  // A Pong that nobody asked for is taken for the answer to an application’s Ping, and that the slow and the mute owe.
+  const odd = drawOddities(random, pings);
+  const pongEvery = hearing.readRate === NEVER && !odd.isMute ? base.pongEvery : NEVER;
+  const habits = { ...base, pongEvery, ...hearing, ...odd, ...drawFate(random, world) };
   const punctual = isLate ? { ...habits, ...late(random, pings) } : habits;
   return { ...punctual, idleLimit: drawIdleLimit(random, longestInterval, punctual) };
 }
@@ -85,9 +100,10 @@ export function drawHabits(random: Random, world: WorldSettings, pings: PingSett
 function drawSpeech(random: Random, pings: PingSettings) {
   const isQuiet = random.chance(0.5);
   const isBusy = random.chance(0.06);
+  const isChatty = random.chance(0.02);
   const pauseLimit = Math.min(pings.interval, pings.timeout, MINUTE) * 0.3;
   return {
-    messageEvery: isQuiet ? NEVER : random.pick([2, 15, 60]) * MINUTE,
+    messageEvery: isChatty ? CHATTY : isQuiet ? NEVER : random.pick([2, 15, 60]) * MINUTE,
     longest: random.pick([100, 2000, 70 * KIB]),
     fragments: random.pick([0, 0, 0.5]),
     burstEvery: isBusy ? 15 * MINUTE : NEVER,
@@ -117,12 +133,28 @@ function drawHearing(random: Random, pings: PingSettings, stall: number) {
   };
 }
 
+/** What programs do that are alive, and that a proxy in a hurry would take for dead. */
+function drawOddities(random: Random, pings: PingSettings) {
+  const isUploading = random.chance(0.08);
+  const isLate = random.chance(0.08) && pings.timeout !== NEVER;
+  return {
+    isMute: random.chance(0.08),
+    lateAnswers: isLate ? random.pick([1, NEVER, NEVER]) : 0,
+    lateBy: isLate ? pings.timeout * random.between(1.02, 1.8) : 0,
+    masksWrongly: random.chance(0.05),
+    uploadEvery: isUploading ? 10 * MINUTE : NEVER,
+    upload: Math.min(pings.interval, MINUTE) * random.between(8, 15),
+    // Short enough for a Ping to find the end of the message, or long enough for it not to.
+    fragmentPause: random.pick([0, 0.1, 3]) * Math.min(pings.interval, MINUTE),
+  };
+}
+
 function drawFate(random: Random, world: WorldSettings) {
   const drawn = random.pick(ENDINGS);
   const isUnlimited =
     (drawn === 'long_frame' && world.limits.maxPayload === NEVER) ||
     (drawn === 'ping_flood' && world.limits.controlRate === NEVER);
-  const ending: Ending = isUnlimited ? 'close' : drawn;
+  const ending: CloseState = isUnlimited ? 'close' : drawn;
   return {
     ending,
     endsAt: random.waiting(60 * MINUTE),
@@ -136,7 +168,17 @@ function late(random: Random, pings: PingSettings): Partial<Habits> {
   const delay = random.between(1, 10);
   const spare = random.between(5, 900);
   const answerDelay = pings.timeout - 2 * delay - spare;
-  const punctual = { cut: 0, crumble: 0, pause: 0, napEvery: NEVER, readRate: NEVER, burstEvery: NEVER };
+  const punctual = {
+    lateAnswers: 0,
+    uploadEvery: NEVER,
+    fragmentPause: 0,
+    cut: 0,
+    crumble: 0,
+    pause: 0,
+    napEvery: NEVER,
+    readRate: NEVER,
+    burstEvery: NEVER,
+  };
   return { ...punctual, delay, answerDelay, messageEvery: NEVER, replay: 0, pingEvery: NEVER };
 }
 
@@ -145,5 +187,5 @@ function drawIdleLimit(random: Random, interval: number, habits: Pick<Habits, 'n
   if (random.chance(0.2) || interval === NEVER) return NEVER;
   if (random.chance(0.03)) return interval * random.between(0.3, 0.8);
   const naps = habits.napEvery === NEVER ? 0 : habits.nap;
-  return interval * random.between(1.02, 2) + 1500 + naps;
+  return interval * random.between(1.02, 2.5) + 1500 + naps;
 }

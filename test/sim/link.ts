@@ -19,6 +19,8 @@ export interface LinkOptions {
   readonly idleLimit: number;
 }
 
+/** How long a kernel sends again what nobody acknowledges, in ms: Linux with `net.ipv4.tcp_retries2` = 15. */
+const RETRIES = 924_600;
 /** Retransmission after the machine has slept takes up to this long, in ms. */
 const RETRANSMISSION = 2500;
 
@@ -31,6 +33,8 @@ export class Link {
   vanished = false;
   /** The peer's socket is closed: what is sent there is answered with a reset. */
   refuses = false;
+  /** The proxy's kernel has sent again for long enough, and gave the peer up. */
+  gaveUp = false;
   socket!: SimSocket;
   peer!: FarEnd;
 
@@ -76,6 +80,7 @@ export class Link {
   takeFromProxy(bytes: Uint8Array): void {
     this.#used += bytes.length;
     this.#touch();
+    if (this.vanished) this.#loop.plan(RETRIES, this.#giveUp);
     this.#planDown(() => {
       if (this.refuses) this.sendReset();
       else this.peer.arrive(bytes);
@@ -140,6 +145,15 @@ export class Link {
     this.#loop.plan(this.#options.delay, () => this.peer.arriveEnd());
     this.#onCut();
   }
+
+  /** Nobody has acknowledged anything since. */
+  readonly #giveUp = (): void => {
+    if (this.#isOver || this.gaveUp) return;
+    this.gaveUp = true;
+    this.socket.receivedReset = true;
+    this.socket.wakeIfReadable();
+    this.socket.wakeIfWriting();
+  };
 
   #touch(): void {
     this.#touchedAt = this.#loop.time;

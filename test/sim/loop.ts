@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/io/clock.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 import { EventQueue } from './event-queue.ts';
 import type { Random } from './random.ts';
 

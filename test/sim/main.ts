@@ -27,7 +27,12 @@ const { seed, hours, world, first } = readArguments(USAGE, (argv) => {
 });
 
 const startedAt = performance.now();
-const summary = world === null ? simulate(seed, hours, first) : simulateWorld(world);
+/** On the error channel, so that a run that is cut has said how far it came. */
+function tellProgress(done: number): void {
+  process.stderr.write(`so far ${done.toFixed(0)} of ${hours} connection-hours\n`);
+}
+
+const summary = world === null ? simulate(seed, hours, first, tellProgress) : simulateWorld(world);
 process.stdout.write(`${describe(summary, (performance.now() - startedAt) / 1000)}\n`);
 process.exitCode = summary.violations.length > 0 ? 1 : 0;
 

@@ -14,6 +14,9 @@ const PONG = 0xa;
 const READ_TICK = 250;
 /** A burst waits while this much of it is unread. */
 const BURST_BACKLOG = 256 * 1024;
+/** An upload goes on this often, in ms, by so many bytes. */
+const UPLOAD_TICK = 500;
+const UPLOAD_STEP = 50;
 /** Least time between two naps, in ms. */
 const NAP_APART = 60_000;
 const CODES = [1000, 1001, 1006, 3000, 4999, null];
@@ -27,26 +30,20 @@ export interface PeerFacts {
   sentClose: boolean;
   sentEnd: boolean;
   sentReset: boolean;
-  brokeLimit: boolean;
+  passedLimit: boolean;
   gotClose: boolean;
   gotEnd: boolean;
   gotReset: boolean;
+  /** Some of its answers come late. */
+  readonly isLate: boolean;
+  /** The most Pongs that have ever waited behind an upload. */
+  queuedPongs: number;
 }
 
 /** A browser, or a server: speaks, listens, answers, and ends as its habits say. */
 export class Peer implements FarEnd {
   readonly habits: Habits;
-  readonly facts: PeerFacts = {
-    faultAt: NEVER,
-    isDead: false,
-    sentClose: false,
-    sentEnd: false,
-    sentReset: false,
-    brokeLimit: false,
-    gotClose: false,
-    gotEnd: false,
-    gotReset: false,
-  };
+  readonly facts: PeerFacts;
 
   readonly #isClient: boolean;
   readonly #loop: Loop;
@@ -62,23 +59,44 @@ export class Peer implements FarEnd {
   #isMute = false;
   #newestPing: Uint8Array | null = null;
   #isAnswering = false;
+  #answers = 0;
+  /** Pongs that wait for the end of an upload; null: there is none. */
+  #behindUpload: Uint8Array[] | null = null;
+  #queuedPongs = 0;
+  /** Fragments of a message are still to come. */
+  #isInMessage = false;
 
   constructor(isClient: boolean, habits: Habits, loop: Loop, random: Random, link: Link) {
     this.#isClient = isClient;
     this.habits = habits;
+    this.facts = {
+      faultAt: NEVER,
+      isDead: false,
+      sentClose: false,
+      sentEnd: false,
+      sentReset: false,
+      passedLimit: false,
+      gotClose: false,
+      gotEnd: false,
+      gotReset: false,
+      isLate: habits.lateAnswers > 0,
+      queuedPongs: 0,
+    };
     this.#loop = loop;
     this.#random = random;
     this.#link = link;
   }
 
   start(): void {
-    const { messageEvery, burstEvery, pingEvery, pongEvery, napEvery, ending, endsAt } = this.habits;
+    const { messageEvery, burstEvery, uploadEvery, upload, pingEvery, pongEvery, napEvery, ending, endsAt } =
+      this.habits;
     this.#repeat(messageEvery, () => this.#speak());
     this.#repeat(burstEvery, () => this.#burst(this.habits.burst));
+    this.#repeat(uploadEvery, () => this.#upload(upload));
     this.#repeat(pingEvery, () => this.#control(PING, this.#random.pick([0, 8, 125])));
     this.#repeat(pongEvery, () => this.#control(PONG, this.#random.pick([0, 8, 8, 125])));
     this.#repeat(napEvery, () => this.#nap());
-    if (ending !== 'none') this.#loop.plan(endsAt, () => this.#end());
+    if (ending !== 'none') this.#loop.plan(endsAt, () => this.#afterUpload(() => this.#end()));
   }
 
   arrive(bytes: Uint8Array): void {
@@ -107,7 +125,8 @@ export class Peer implements FarEnd {
     const { facts } = this;
     this.#loop.plan(this.#random.waiting(mean), () => {
       if (!this.#canSend || facts.gotClose) return;
-      act();
+      // What is under way is finished before anything else is said.
+      if (this.#behindUpload === null && !this.#isInMessage) act();
       this.#repeat(mean, act);
     });
   }
@@ -120,14 +139,45 @@ export class Peer implements FarEnd {
     const { longest, fragments, odd } = this.habits;
     const length = Math.floor(this.#random.fraction() ** 3 * longest);
     const isOdd = this.#random.chance(odd);
-    const parts = this.#random.chance(fragments) ? this.#random.whole(2, 4) : 1;
-    for (let part = 1; part <= parts; part++) {
-      const fin = part === parts ? 0x80 : 0;
-      const first = fin | (isOdd ? this.#random.pick([0x43, 0x01, 0x0b, 0x00]) : part === 1 ? 0x01 : 0x00);
-      // An application's Ping may stand between fragments.
-      this.#frame(first, (first & 0x08) === 0 ? length : length % 126, isOdd);
-      if (part < parts && this.#random.chance(0.2)) this.#control(PING, 3);
-    }
+    this.#fragment(1, this.#random.chance(fragments) ? this.#random.whole(2, 4) : 1, length, isOdd);
+  }
+
+  /** One fragment of so many, and after a pause the next. */
+  #fragment(part: number, parts: number, length: number, isOdd: boolean): void {
+    if (!this.#canSend) return;
+    this.#isInMessage = part < parts;
+    const fin = part === parts ? 0x80 : 0;
+    const first = fin | (isOdd ? this.#random.pick([0x43, 0x01, 0x0b, 0x00]) : part === 1 ? 0x01 : 0x00);
+    this.#frame(first, (first & 0x08) === 0 ? length : length % 126, isOdd);
+    if (part === parts) return;
+    // An application's Ping may stand between fragments.
+    if (this.#random.chance(0.2)) this.#control(PING, 3);
+    const { fragmentPause } = this.habits;
+    const next = (): void => this.#fragment(part + 1, parts, length, isOdd);
+    if (fragmentPause === 0) next();
+    else this.#loop.plan(this.#random.between(0, fragmentPause), next);
+  }
+
+  /** One message in steps so small that it takes so many ms. Whatever else it says has to wait for its end. */
+  #upload(ms: number): void {
+    this.#behindUpload = [];
+    this.#queuedPongs = 0;
+    const steps = Math.ceil(ms / UPLOAD_TICK);
+    this.#link.send(header(0x82, steps * UPLOAD_STEP, this.#key()), 0);
+    const step = (left: number): void => {
+      if (left === 0 || this.#isMute) this.#endUpload();
+      else {
+        this.#link.send(noise(UPLOAD_STEP, this.#random), 0);
+        this.#loop.plan(UPLOAD_TICK, () => step(left - 1));
+      }
+    };
+    step(steps);
+  }
+
+  #endUpload(): void {
+    const waiting = this.#behindUpload ?? [];
+    this.#behindUpload = null;
+    if (!this.#isMute) for (const bytes of waiting) this.#link.send(bytes, 0);
   }
 
   #frame(first: number, length: number, isOdd: boolean): void {
@@ -150,6 +200,10 @@ export class Peer implements FarEnd {
   }
 
   #transmit(pieces: readonly Uint8Array[]): void {
+    if (this.#behindUpload !== null) {
+      this.#behindUpload.push(Buffer.concat(pieces));
+      return;
+    }
     const { cut, crumble, pause, longestPause } = this.habits;
     const random = this.#random;
     if (pause > 0 && random.chance(pause)) this.#sendInParts(pieces, 2, random.between(0, longestPause));
@@ -206,11 +260,14 @@ export class Peer implements FarEnd {
 
   /** RFC 6455 section 5.5.3 lets a peer answer only the newest of several. */
   #answerPing(payload: Uint8Array): void {
-    const { answerDelay, answersNewest } = this.habits;
+    const { answerDelay, answersNewest, isMute, lateAnswers, lateBy } = this.habits;
+    if (isMute) return;
+    this.#answers++;
+    const delay = this.#answers <= lateAnswers ? lateBy : answerDelay;
     if (answersNewest) this.#newestPing = payload;
     if (answersNewest && this.#isAnswering) return;
     this.#isAnswering = answersNewest;
-    this.#loop.plan(answerDelay, () => {
+    this.#loop.plan(delay, () => {
       this.#isAnswering = false;
       this.#pong(answersNewest ? (this.#newestPing as Uint8Array) : payload);
     });
@@ -219,23 +276,30 @@ export class Peer implements FarEnd {
   #pong(payload: Uint8Array): void {
     if (!this.#canSend) return;
     const times = this.#random.chance(this.habits.replay) ? 2 : 1;
-    for (let i = 0; i < times; i++) this.#transmit([controlFrame(PONG, payload, this.#key())]);
+    if (this.#behindUpload !== null) {
+      this.#queuedPongs++;
+      this.facts.queuedPongs = Math.max(this.facts.queuedPongs, this.#queuedPongs);
+    }
+    const key = this.#isClient === this.habits.masksWrongly ? null : noise(4, this.#random);
+    for (let i = 0; i < times; i++) this.#transmit([controlFrame(PONG, payload, key)]);
   }
 
   #afterClose(payload: Uint8Array): void {
     const { facts, habits } = this;
     facts.gotClose = true;
     if (!habits.answersClose) return;
-    this.#loop.plan(this.#random.between(0, 100), () => {
+    const answer = (): void => {
       if (!facts.sentClose) this.#sendClose(codeOf(payload));
       // A server ends first; some do not.
       if (!this.#isClient && this.#random.chance(0.7)) this.#sendEnd();
-    });
+    };
+    this.#loop.plan(this.#random.between(0, 100), () => this.#afterUpload(answer));
   }
 
   #afterEnd(): void {
     this.facts.gotEnd = true;
-    if (this.habits.answersEnd) this.#loop.plan(this.#random.between(0, 50), () => this.#sendEnd());
+    if (!this.habits.answersEnd) return;
+    this.#loop.plan(this.#random.between(0, 50), () => this.#afterUpload(() => this.#sendEnd()));
   }
 
   #sendClose(code: number | null): void {
@@ -252,6 +316,12 @@ export class Peer implements FarEnd {
   }
 
   /** What its fate has for it. */
+  /** Does it once no upload is under way. */
+  #afterUpload(act: () => void): void {
+    if (this.#behindUpload === null) act();
+    else this.#loop.plan(UPLOAD_TICK, () => this.#afterUpload(act));
+  }
+
   #end(): void {
     const { facts, habits } = this;
     if (!this.#canSend || facts.gotClose || facts.gotEnd) return;
@@ -292,7 +362,7 @@ export class Peer implements FarEnd {
   }
 
   #breakLimit(how: 'long_frame' | 'bad_length' | 'ping_flood'): void {
-    this.facts.brokeLimit = true;
+    this.facts.passedLimit = true;
     const length = how === 'bad_length' ? 2 ** 63 : 5 * 1024 * 1024;
     if (how === 'ping_flood') for (let i = 0; i < 300; i++) this.#control(PING, 2);
     else this.#transmit([header(0x82, length, this.#key()), noise(100, this.#random)]);

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 /** The top folder of the project. */
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const TSX = import.meta.resolve('tsx');
-/** For one run, in ms. */
-const PATIENCE = 240_000;
+/** For one run that hangs, in ms; what it has to do is bounded by connection-hours. */
+const PATIENCE = 1_800_000;
 
 /** Runs the simulation of the project in `folder` in a process of its own. @returns what it says */
 export async function runSim(folder: string, args: readonly string[]): Promise<string> {

@@ -1,7 +1,8 @@
-import { Connection, type ConnectionDeps } from '../../src/io/connection.ts';
-import type { ChunkReader } from '../../src/io/dial.ts';
-import { SocketReader } from '../../src/io/socket-reader.ts';
-import type { CloseReport, Side } from '../../src/core/report.ts';
+import { Connection, type ConnectionDeps } from '../../src/tunnel/connection.ts';
+import type { ChunkReader } from '../../src/tunnel/dial.ts';
+import { SocketReader } from '../../src/tunnel/socket-reader.ts';
+import type { CloseReport, ConnectionInfo, Side } from '../../src/core/events.ts';
+import { MESSAGE_PATIENCE } from '../../src/core/side.ts';
 import { checkReport } from './books.ts';
 import { Checker } from './checker.ts';
 import { Ledger } from './ledger.ts';
@@ -17,6 +18,10 @@ import { Watch } from './watch.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const READ_CHUNK = 65_536;
+/** For so long after a suspend, in ms. */
+const UNCERTAIN = 300_000;
+/** Pongs of one side that may wait behind an upload. */
+const MOST_QUEUED = 6;
 /** Frames of the proxy's own, and what is held back, in bytes. */
 const SMALL_CHANGE = 4096;
 
@@ -67,26 +72,39 @@ export class Session {
     const ledgers = { client: new Ledger(), upstream: new Ledger() };
     this.client = this.#createEnd('client', habits.client, ledgers);
     this.upstream = this.#createEnd('upstream', habits.upstream, ledgers);
-    const reader = new SocketReader(world.deps.turn);
-    const clientReader = world.settings.clientReader ? new SocketReader(world.deps.turn) : null;
+    const reader = new SocketReader(world.deps.batch);
+    const clientReader = world.settings.clientReader ? new SocketReader(world.deps.batch) : null;
     const clientSocket = this.#createSocket(this.client, this.upstream, clientReader);
     const upstreamSocket = this.#createSocket(this.upstream, this.client, reader);
-    const sockets = {
+    const parts = {
+      info: this.#info(),
       client: clientSocket.asSocket,
       ...(clientReader === null ? {} : { clientReader }),
       clientHead: Buffer.alloc(0),
       upstream: upstreamSocket.asSocket,
-      reader,
+      upstreamReader: reader,
       upstreamRest: Buffer.alloc(0),
     };
-    const info = { id, route: 'sim', client: '192.0.2.1', front: '192.0.2.2', path: '/ws' };
     const { stall, limits } = world.settings;
     const options = { keepalive: world.settings.keepalives[0], stall, limits };
-    this.connection = new Connection(world.deps, info, sockets, options);
+    this.connection = new Connection(world.deps, parts, options);
     this.#watch = new Watch(this);
-    this.connection.start(sockets);
+    this.connection.start(parts);
+    for (const { socket, side } of this.ends) if (!socket.isKeptAlive) this.complain(`no SO_KEEPALIVE to the ${side}`);
     this.client.peer.start();
     this.upstream.peer.start();
+  }
+
+  #info(): ConnectionInfo {
+    return {
+      id: this.id,
+      route: 'sim',
+      client: '192.0.2.1',
+      front: '192.0.2.2',
+      frontIsKnown: true,
+      path: '/ws',
+      request: { host: '', userAgent: '', requestId: '' },
+    };
   }
 
   get ends(): readonly SimEnd[] {
@@ -107,6 +125,7 @@ export class Session {
     for (const end of this.ends) {
       end.checker.checkHeld();
       this.#checkMemory(end);
+      this.#checkQueue(end);
     }
     for (const complaint of this.#watch.look()) this.complain(complaint);
   }
@@ -131,7 +150,9 @@ export class Session {
       from: isUp ? ledgers.client : ledgers.upstream,
       to: ledgers[side],
       interval: () => this.interval(side, 'min'),
+      heardAt: () => end.socket.readAt,
       isBroken: () => this.#isFlooded,
+      isDraining: () => this.world.isDraining,
       complain: (what) => this.complain(`towards the ${side}: ${what}`),
     });
     const peer = new Peer(!isUp, habits, loop, random.fork(), link);
@@ -158,6 +179,12 @@ export class Session {
     return socket;
   }
 
+  /** How long the late take cannot be told while the machine sleeps. */
+  isUncertain({ peer }: SimEnd): boolean {
+    const { lateEnd, time } = this.world.loop;
+    return peer.facts.isLate && lateEnd > time - UNCERTAIN;
+  }
+
   /** Nothing more comes from there, and what a limit has stopped does not count. */
   #isInputOver(from: SimEnd): boolean {
     return (from.socket.sawEnd || from.isLost) && !this.#isFlooded;
@@ -166,7 +193,8 @@ export class Session {
   /** Bytes that wait are thrown away for a good reason alone. */
   #noteDestroyed(end: SimEnd, how: 'destroy' | 'reset', waiting: number, byPeer: boolean): void {
     const { facts } = end.peer;
-    const isGone = byPeer || end.socket.receivedReset || end.link.refuses || facts.isDead || facts.gotReset;
+    const isGone =
+      this.isUncertain(end) || byPeer || end.socket.receivedReset || end.link.refuses || facts.isDead || facts.gotReset;
     // Who passes a limit is reset, and what waits for it goes with that.
     const isReset = how === 'reset' && this.#isFlooded;
     if (waiting > 0 && !isGone && !this.world.isCut && !isReset)
@@ -178,7 +206,7 @@ export class Session {
 
   /** The other side answers a flood of Pings, and may pass the limit as well. */
   get #isFlooded(): boolean {
-    return this.ends.some(({ peer }) => peer.facts.brokeLimit);
+    return this.ends.some(({ peer }) => peer.facts.passedLimit);
   }
 
   /** A front with a limit longer than the interval has no reason to cut what is healthy. */
@@ -186,11 +214,19 @@ export class Session {
     end.cutAt = this.world.loop.time;
     const { idleLimit } = end.peer.habits;
     const { lateEnd, time } = this.world.loop;
-    const isShort = idleLimit <= this.interval(end.side, 'max') + 1500;
+    const isShort = idleLimit <= this.interval(end.side, 'max') * (1 + MESSAGE_PATIENCE) + 1500;
     const wasLate = lateEnd > time - idleLimit - 1000;
     const isOver = this.connection.tunnel.facts !== null || this.ends.some((each) => each.peer.facts.faultAt <= time);
     if (!isShort && !wasLate && !isOver && end.checker.atBoundary)
       this.complain(`the front of a healthy ${end.side} cut it after ${idleLimit} ms`);
+  }
+
+  /** Pongs of the proxy's Pings alone wait behind an upload: four tags, and one that was on its way to each of its ends.
+   * A way that pauses may bring nothing for an interval: then the newest Ping goes out once more. */
+  #checkQueue({ side, peer, ledger }: SimEnd): void {
+    const isSteady = peer.habits.replay === 0 && peer.habits.pause === 0;
+    if (peer.facts.queuedPongs > MOST_QUEUED && !ledger.isAskedByOthers && isSteady)
+      this.complain(`${peer.facts.queuedPongs} Pongs wait behind an upload of the ${side}`);
   }
 
   /** Invariant 8. */

@@ -1,5 +1,5 @@
 import type { KeepaliveSettings, PingSettings } from '../../src/core/settings.ts';
-import type { RelayLimits } from '../../src/core/relay.ts';
+import type { DirectionLimits } from '../../src/core/direction.ts';
 import type { Random } from './random.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -10,9 +10,11 @@ export interface WorldSettings {
   /** One is in force at first, and a reload changes to the next one. */
   readonly keepalives: readonly [KeepaliveSettings, KeepaliveSettings];
   readonly stall: number;
-  readonly limits: RelayLimits;
+  readonly limits: DirectionLimits;
   readonly buffer: number;
   readonly drain: number;
+  /** Code of the Close of a stop; null: it sends none. */
+  readonly drainCode: number | null;
   /** Client sockets are read as upstream ones are, and not through `data` events. */
   readonly clientReader: boolean;
   /** Node's own mark, in bytes: it differs between its releases. */
@@ -32,6 +34,7 @@ export function drawSettings(random: Random): WorldSettings {
     },
     buffer: random.pick([16 * KIB, 64 * KIB, 256 * KIB]),
     drain: 8000,
+    drainCode: random.chance(0.5) ? 1012 : null,
     clientReader: random.chance(0.5),
     highWaterMark: random.pick([16 * KIB, 64 * KIB]),
   };

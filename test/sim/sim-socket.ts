@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { OnReadOpts, Socket } from 'node:net';
-import type { ChunkReader } from '../../src/io/dial.ts';
+import type { ChunkReader } from '../../src/tunnel/dial.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { Link } from './link.ts';
 import type { Loop, Pollable } from './loop.ts';
@@ -41,6 +41,7 @@ export class SimSocket extends EventEmitter implements Pollable {
   resumedAt = 0;
   /** Reading was stopped. */
   isPaused = false;
+  isKeptAlive = false;
   /** The proxy has seen the peer's end. */
   sawEnd = false;
 
@@ -65,7 +66,7 @@ export class SimSocket extends EventEmitter implements Pollable {
   readonly #unsent = new ByteQueue();
   #needDrain = false;
   #pendingCallbacks = 0;
-  #ending = false;
+  #closing = false;
   #isShut = false;
   #finished = false;
 
@@ -85,11 +86,11 @@ export class SimSocket extends EventEmitter implements Pollable {
   }
 
   get writableNeedDrain(): boolean {
-    return this.#needDrain && !this.destroyed && !this.#ending;
+    return this.#needDrain && !this.destroyed && !this.#closing;
   }
 
   write(piece: Uint8Array, callback?: WriteCallback): boolean {
-    if (this.#ending && !this.destroyed) throw new Error('write after end');
+    if (this.#closing && !this.destroyed) throw new Error('write after end');
     if (this.destroyed) {
       this.#tap.dropped(piece);
       this.#loop.nextTick(() => callback?.(new Error('ERR_STREAM_DESTROYED')));
@@ -116,9 +117,14 @@ export class SimSocket extends EventEmitter implements Pollable {
     if (this.#corked === 0 && this.#inFlight.length === 0) this.#dispatchWaiting();
   }
 
+  /** The kernel asks peers that no Ping can reach; its own long delays never end within a simulated hour. */
+  setKeepAlive(enable: boolean): void {
+    this.isKeptAlive = enable;
+  }
+
   end(): void {
-    if (this.#ending || this.destroyed) return;
-    this.#ending = true;
+    if (this.#closing || this.destroyed) return;
+    this.#closing = true;
     this.#tap.ended();
     this.#shut();
   }
@@ -264,7 +270,7 @@ export class SimSocket extends EventEmitter implements Pollable {
   }
 
   #afterWrite(done: readonly Write[]): void {
-    if (this.#needDrain && this.writableLength === 0 && !this.#ending && !this.destroyed) {
+    if (this.#needDrain && this.writableLength === 0 && !this.#closing && !this.destroyed) {
       this.#needDrain = false;
       this.emit('drain');
     }
@@ -277,7 +283,7 @@ export class SimSocket extends EventEmitter implements Pollable {
 
   /** Ends TCP once everything is with the kernel. */
   #shut(): void {
-    const isReady = this.#ending && this.#pendingCallbacks === 0 && this.writableLength === 0;
+    const isReady = this.#closing && this.#pendingCallbacks === 0 && this.writableLength === 0;
     if (!isReady || this.#isShut || this.destroyed) return;
     this.#isShut = true;
     this.#link.endFromProxy();

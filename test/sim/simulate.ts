@@ -15,13 +15,20 @@ export interface Summary {
   readonly violations: Violation[];
 }
 
-/** Simulates worlds until so many connection-hours have passed. The seed decides everything. */
-export function simulate(seed: number, hours: number, stopsAtFirst = false): Summary {
+/** Simulates worlds until so many connection-hours have passed. The seed decides everything. @param onProgress told after each world */
+export function simulate(
+  seed: number,
+  hours: number,
+  stopsAtFirst = false,
+  onProgress: (hours: number) => void = () => {},
+): Summary {
   const seeds = new Random(seed);
   const summary = empty(seed);
   const mostViolations = stopsAtFirst ? 0 : Infinity;
-  while (summary.hours < hours && summary.violations.length <= mostViolations)
-    addWorld(summary, seeds.int32() >>> 0, stopsAtFirst);
+  while (summary.hours < hours && summary.violations.length <= mostViolations) {
+    if (!addWorld(summary, seeds.int32() >>> 0, stopsAtFirst)) break;
+    onProgress(summary.hours);
+  }
   return summary;
 }
 
@@ -36,7 +43,8 @@ function empty(seed: number): Summary {
   return { seed, worlds: 0, hours: 0, connections: 0, events: 0, causes: new Map(), violations: [] };
 }
 
-function addWorld(summary: Summary, seed: number, stopsAtFirst: boolean): void {
+/** @returns whether any time has passed in it */
+function addWorld(summary: Summary, seed: number, stopsAtFirst: boolean): boolean {
   const result = new World(seed, stopsAtFirst).run(CONNECTIONS);
   summary.worlds++;
   summary.hours += result.hours;
@@ -44,6 +52,7 @@ function addWorld(summary: Summary, seed: number, stopsAtFirst: boolean): void {
   summary.events += result.events;
   summary.violations.push(...result.violations);
   for (const [cause, count] of result.causes) summary.causes.set(cause, (summary.causes.get(cause) ?? 0) + count);
+  return result.hours > 0;
 }
 
 /** The outcome in a few lines. */

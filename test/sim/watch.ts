@@ -1,6 +1,8 @@
+import { MESSAGE_PATIENCE } from '../../src/core/side.ts';
 import type { Session, SimEnd } from './session.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
+const NEVER_YET = Number.NEGATIVE_INFINITY;
 /** Invariant 7: what a slow peer may take for the bytes before a Ping, in bytes per ms, and how many those may be. */
 const DRAIN_RATE = 65.536;
 const MOST_BUFFERED = 16 * 1024 * 1024;
@@ -18,6 +20,8 @@ export class Watch {
   readonly #session: Session;
   /** Since when each dead side could have been found out, in ms. */
   readonly #suspectSince = { client: 0, upstream: 0 };
+  /** Since when a Ping could have gone to each side, in ms. */
+  readonly #freeSince = { client: 0, upstream: 0 };
   /** Since when the end of the connection could have gone on, in ms. */
   #endingSince = 0;
 
@@ -28,9 +32,10 @@ export class Watch {
   /** @returns what should have happened by now */
   look(): string[] {
     const { tunnel } = this.#session.connection;
-    if (tunnel.facts !== null) return this.#lookAtEnding(tunnel.ending.decidedAt);
+    if (tunnel.facts !== null) return this.#lookAtEnding(tunnel.closing.decidedAt);
     return this.#session.ends.flatMap((end) => [
       ...this.#lookForDead(end),
+      ...this.#lookForSilence(end),
       ...this.#lookForStalled(end),
       ...this.#lookForForgotten(end),
     ]);
@@ -39,15 +44,35 @@ export class Watch {
   /** No dead peer survives its bound. */
   #lookForDead(end: SimEnd): string[] {
     const { loop } = this.#session.world;
-    if (!end.peer.facts.isDead) return [];
+    // Who has never answered a Ping is left to the kernel.
+    if (!end.peer.facts.isDead || !end.ledger.answersPings) return [];
     const { socket, side, checker } = end;
     // Inside a frame no Ping can go out; while nothing is read no answer can be seen.
     const isHindered = !checker.atBoundary || socket.isPaused;
     const since = isHindered ? loop.time : Math.max(socket.readAt, socket.resumedAt, loop.lateEnd);
     this.#suspectSince[side] = Math.max(this.#suspectSince[side], since, end.peer.facts.faultAt);
-    const bound = this.#session.interval(side, 'max') + this.#answerTime(end) + this.#queueTime(end) + SLACK;
+    const answer = this.#answerTime(end, end.ledger.patience);
+    const bound = this.#session.interval(side, 'max') * (1 + MESSAGE_PATIENCE) + answer + this.#queueTime(end) + SLACK;
     if (loop.time <= this.#suspectSince[side] + bound) return [];
     return [`a dead ${side} was not found out within ${Math.round(bound)} ms`];
+  }
+
+  /** Every side is sent a Ping soon, and something each interval, at least while there is a place for it. */
+  #lookForSilence(end: SimEnd): string[] {
+    const { loop } = this.#session.world;
+    const { side, checker, ledger } = end;
+    const interval = this.#session.interval(side, 'max');
+    const isHindered = !checker.atBoundary || end.socket.writableLength > 0 || ledger.relayedPingAt > NEVER_YET;
+    if (isHindered) this.#freeSince[side] = loop.time;
+    const since = Math.max(this.#freeSince[side], this.#session.openedAt, loop.lateEnd);
+    const bound = interval * (1 + MESSAGE_PATIENCE) + SLACK;
+    if (ledger.injected === 0 && !ledger.isAskedByOthers && loop.time > since + bound)
+      return [`no Ping to the ${side} within ${bound} ms`];
+    // A client that waits for a Pong of its own is sent none, and an upstream never is.
+    const isOwed = this.#session.other(end).ledger.relayedPingAt > NEVER_YET;
+    const isQuiet = loop.time > Math.max(since, checker.wroteAt) + 2 * interval + SLACK;
+    const isExpected = side === 'client' && ledger.isFull && !isOwed;
+    return isQuiet && isExpected ? [`nothing goes to a ${side} that owes four answers`] : [];
   }
 
   #lookForStalled(end: SimEnd): string[] {
@@ -78,11 +103,11 @@ export class Watch {
     return [`the connection has not ended ${Math.round(bound)} ms after it began to`];
   }
 
-  /** How long an answer may take, with what is before it. */
-  #answerTime(end: SimEnd): number {
+  /** How long an answer may take, with what is before it. @param patience what it may take at least, in ms */
+  #answerTime(end: SimEnd, patience = 0): number {
     const [first, second] = this.#session.world.settings.keepalives;
     const timeout = Math.max(first[end.side].timeout, second[end.side].timeout);
-    return timeout + Math.min(end.checker.bytesOut, MOST_BUFFERED) / DRAIN_RATE;
+    return Math.max(timeout, patience) + Math.min(end.checker.bytesOut, MOST_BUFFERED) / DRAIN_RATE;
   }
 
   /** A Ping that the kernel does not take waits until the stall is over. */

@@ -1,10 +1,10 @@
-import { Pieces } from '../../src/core/pieces.ts';
-import type { CloseReport } from '../../src/core/report.ts';
-import type { ConnectionDeps } from '../../src/io/connection.ts';
-import { Registry } from '../../src/io/registry.ts';
-import { Scheduler } from '../../src/io/scheduler.ts';
-import { Turn } from '../../src/io/turn.ts';
-import { drawHabits, type Habits } from './habits.ts';
+import { ChunkList } from '../../src/core/direction.ts';
+import type { CloseReport } from '../../src/core/events.ts';
+import type { Connection, ConnectionDeps } from '../../src/tunnel/connection.ts';
+import { OpenConnections } from '../../src/tunnel/open-connections.ts';
+import { Scheduler } from '../../src/tunnel/scheduler.ts';
+import { ReadBatch } from '../../src/tunnel/read-batch.ts';
+import { CHATTY, drawHabits, type Habits } from './habits.ts';
 import { Loop } from './loop.ts';
 import { Random } from './random.ts';
 import { Session, type SessionWorld } from './session.ts';
@@ -47,7 +47,7 @@ export class World implements SessionWorld {
 
   readonly #seed: number;
   readonly #stopsAtFirst: boolean;
-  readonly #registry = new Registry();
+  readonly #openConnections = new OpenConnections<Connection>();
   readonly #scheduler: Scheduler;
   readonly #sessions = new Map<string, Session>();
   readonly #violations: Violation[] = [];
@@ -68,20 +68,22 @@ export class World implements SessionWorld {
     this.deps = {
       clock: this.loop,
       scheduler: this.#scheduler,
-      turn: new Turn(this.loop),
-      registry: this.#registry,
+      batch: new ReadBatch(this.loop),
+      openConnections: this.#openConnections,
       observer: {
         opened: () => void this.#opened++,
         closed: (report) => this.#onClosed(report),
         ponged: (info, side, rtt) => {
           if (!(rtt >= -1)) this.#note(info.id, `a round trip of ${rtt} ms to the ${side}`);
         },
+        outlived: () => {},
+        stoodStill: () => {},
         bridged: () => {},
       },
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: (fields) => this.#onError(fields) },
       random: this.random.fork().int32,
-      toClient: new Pieces(),
-      toUpstream: new Pieces(),
+      toClient: new ChunkList(),
+      toUpstream: new ChunkList(),
       buffer: () => this.settings.buffer,
     };
   }
@@ -143,7 +145,9 @@ export class World implements SessionWorld {
     const draw = (side: 'client' | 'upstream'): Habits =>
       drawHabits(this.random, this.settings, first[side], Math.max(first[side].interval, second[side].interval));
     const pair = { client: draw('client'), upstream: draw('upstream') };
-    return { client: provoked(pair.client, pair.upstream), upstream: provoked(pair.upstream, pair.client) };
+    const client = provoked(pair.client, pair.upstream);
+    const upstream = provoked(pair.upstream, pair.client);
+    return { client: undoubted(client, upstream), upstream: undoubted(upstream, client) };
   }
 
   #audit(): void {
@@ -153,15 +157,15 @@ export class World implements SessionWorld {
   #reload(): void {
     this.#reloads++;
     const settings = this.settings.keepalives[this.#reloads % 2 === 0 ? 0 : 1];
-    this.#registry.configure(() => settings);
+    this.#openConnections.configure(() => settings);
   }
 
   #drain(): void {
     this.isDraining = true;
-    for (const connection of this.#registry) connection.drain(1012, 'proxy is stopping');
+    for (const connection of this.#openConnections) connection.drain(this.settings.drainCode, 'proxy is stopping');
     this.loop.after(this.settings.drain, () => {
       this.isCut = true;
-      for (const connection of this.#registry) connection.destroy();
+      for (const connection of this.#openConnections) connection.destroy();
     });
   }
 
@@ -184,7 +188,7 @@ export class World implements SessionWorld {
 
   #closeBooks(): void {
     if (this.#opened !== this.#closed) this.#note('-', `${this.#opened} opened, ${this.#closed} closed`);
-    if (this.#registry.size !== 0) this.#note('-', `${this.#registry.size} left in the registry`);
+    if (this.#openConnections.size !== 0) this.#note('-', `${this.#openConnections.size} left in the registry`);
     if (this.#scheduler.size !== 0) this.#note('-', `${this.#scheduler.size} left in the scheduler`);
     if (this.loop.armed !== 0) this.#note('-', `${this.loop.armed} timers left`);
   }
@@ -204,6 +208,17 @@ function provoked(habits: Habits, other: Habits): Habits {
   if (habits.ending === 'deaf') return { ...habits, capacity: 64 * KIB, messageEvery: 5 * SECOND, longest: 100 };
   // Which of the application's Pings a Pong answers that comes twice cannot be told.
   if (habits.readRate !== Infinity) return { ...habits, capacity: 4096 * KIB, replay: 0 };
+  // Only where both talk is nothing ever quiet.
+  if (other.messageEvery === CHATTY) return { ...habits, messageEvery: CHATTY };
   if (other.readRate !== Infinity) return { ...habits, burstEvery: 8 * MINUTE, burst: 4096 * KIB };
   return habits;
+}
+
+/**
+ * Slow to read or slow to answer? That cannot be told of those who are sent much, so nobody is late who is. Nor can it of those who
+ * answer twice, whose answers are counted.
+ */
+function undoubted(habits: Habits, other: Habits): Habits {
+  if (other.burstEvery < Infinity) return { ...habits, lateAnswers: 0 };
+  return habits.lateAnswers > 0 ? { ...habits, replay: 0, pongEvery: Infinity } : habits;
 }

@@ -4,6 +4,7 @@ import { Watch } from '../support/watch.ts';
 import type { Fate, SoakClient } from './client.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { SoakFront } from './fronts.ts';
+import { NO_ANSWER, PlainBook } from './plain.ts';
 import type { LogLine } from './proxy.ts';
 import { numberIn } from './upstream.ts';
 
@@ -49,6 +50,11 @@ export interface Balance {
   pongs: number;
 }
 
+/** How long an end may be on its way through a front, in ms: the upstream's may reach the proxy first. */
+const PASSAGE_MS = 100;
+/** Longer than the log waits before it tells what it has left out. */
+const TOLD_MS = 30_000;
+
 export class Books {
   readonly logged: Sums = {
     opened: 0,
@@ -64,6 +70,7 @@ export class Books {
   readonly balance: Balance = { connections: 0, bytesIn: 0, bytesOut: 0, pings: 0, pongs: 0 };
   readonly causes = new Map<string, number>();
   readonly disturbances: Disturbance[] = [];
+  readonly plain = new PlainBook();
   reloads = 0;
   readonly #faults: string[] = [];
   /** Closing lines of clients that are not settled. */
@@ -80,6 +87,7 @@ export class Books {
   }
 
   readonly onLine = (line: LogLine): void => {
+    if (this.plain.note(line)) return;
     const number = numberIn(String(line['path']));
     if (line['msg'] === 'websocket opened') {
       this.logged.opened += 1;
@@ -88,17 +96,26 @@ export class Books {
       this.#closings.set(number, line);
       this.#addClosing(line);
     } else if (line['msg'] === 'upgrade failed') {
-      this.logged.failed += 1;
-      this.#count(`upgrade failed: ${String(line['reason'])}`);
-      if (!FAILURES.includes(String(line['reason'])) || this.disturbances.length === 0)
-        this.fault(`unexpected ${JSON.stringify(line)}`);
+      this.#addFailures(String(line['reason']), 1 + Number(line['left_out'] ?? 0), line);
+    } else if (line['msg'] === 'warnings left out') {
+      for (const [kind, count] of Object.entries(line['kinds'] as Record<string, number>))
+        if (kind.startsWith(NO_ANSWER)) this.plain.noteNoAnswer(count);
+        else this.#addFailures(/^upgrade failed (\w+)/.exec(kind)?.[1] ?? kind, count, line);
+    } else if (String(line['msg']).startsWith('stood still')) {
+      this.#count('stood still');
     } else if (line['msg'] === 'configuration reloaded') {
       this.reloads += 1;
-    } else if (line['level'] !== 'info') {
+    } else if (line['level'] !== 'info' && !(line['msg'] === 'upstream cannot be reached' && this.#wasRestarted())) {
       this.fault(`unexpected ${JSON.stringify(line)}`);
     }
     this.#watch.changed();
   };
+
+  #addFailures(reason: string, count: number, line: LogLine): void {
+    this.logged.failed += count;
+    this.#count(`upgrade failed: ${reason}`, count);
+    if (!FAILURES.includes(reason) || this.disturbances.length === 0) this.fault(`unexpected ${JSON.stringify(line)}`);
+  }
 
   /** Every one of these has its closing line, if the proxy ever opened it. */
   async untilClosed(clients: readonly SoakClient[], patience: number): Promise<void> {
@@ -131,19 +148,30 @@ export class Books {
     if (client.isOpen && upstream !== undefined) this.#balance(client, upstream, line);
   }
 
+  settlePlain(seen: Map<number, number>): Promise<void> {
+    return this.plain.settle(
+      seen,
+      (request) => this.#wasDisturbed(request),
+      (text) => this.fault(text),
+    );
+  }
+
   /** @param open how many the clients hold */
-  compare(metrics: Exposition, open: number): void {
-    const { opened, closed, failed } = this.logged;
-    const value = (name: string): number => metrics.value(`ws_keepalive_${name}`) ?? 0;
+  async compare(metrics: Exposition, open: number): Promise<void> {
     const sum = (name: string, label = '', wanted = ''): number =>
       metrics.samples
         .filter((sample) => sample.name === `ws_keepalive_${name}` && (label === '' || sample.labels[label] === wanted))
         .reduce((so, sample) => so + sample.value, 0);
-    this.#expect('connections_open', value('connections_open'), open);
+    // Of warnings that were left out the log tells some seconds later.
+    const areTold = (): boolean => this.logged.failed >= sum('upgrade_failures_total');
+    await this.#watch.until(areTold, 'a line for each failure', TOLD_MS).catch(() => undefined);
+    const { opened, closed, failed } = this.logged;
+    this.#expect('connections_open', sum('connections_open'), open);
     this.#expect('opened = closed + open', opened, closed + open);
-    this.#expect('connections_total', value('connections_total'), opened);
+    this.#expect('connections_total', sum('connections_total'), opened);
     this.#expect('closes_total', sum('closes_total'), closed);
     this.#expect('upgrade_failures_total', sum('upgrade_failures_total'), failed);
+    await this.plain.compare(metrics, (text) => this.fault(text));
     if (open > 0) return;
     const { logged } = this;
     this.#expect('bytes up', sum('bytes_total', 'direction', 'up'), logged.bytesUp);
@@ -170,14 +198,20 @@ export class Books {
     this.#count(`${String(line['cause'])}, by the ${String(line['initiator'])}`);
   }
 
-  #count(cause: string): void {
-    this.causes.set(cause, (this.causes.get(cause) ?? 0) + 1);
+  #count(cause: string, by = 1): void {
+    this.causes.set(cause, (this.causes.get(cause) ?? 0) + by);
   }
 
-  #wasDisturbed({ front, openedAt, endedAt }: SoakClient): boolean {
+  #wasDisturbed({ front, openedAt, endedAt }: Pick<SoakClient, 'front' | 'openedAt' | 'endedAt'>): boolean {
     return this.disturbances.some(
-      (each) => (each.front === 'all' || each.front === front) && openedAt < each.until && endedAt > each.from,
+      (each) =>
+        (each.front === 'all' || each.front === front) && openedAt < each.until && endedAt + PASSAGE_MS > each.from,
     );
+  }
+
+  /** The upstreams were, at some time. */
+  #wasRestarted(): boolean {
+    return this.disturbances.some(({ front }) => front === 'all');
   }
 
   /** Both ends and the log. What had not arrived when TCP ended is nowhere, so only a closing handshake makes them even. */

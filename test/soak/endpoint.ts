@@ -42,6 +42,7 @@ export class Endpoint {
     if (!answer) return false;
     this.pongs.count += 1;
     this.pongs.bytes += SHORT_HEAD + (ping.masked ? 0 : MASK) + ping.payload.length;
+    this.watch.changed();
     return true;
   };
 

@@ -62,6 +62,7 @@ global
   hard-stop-after ${CUT_AFTER}s
 defaults
   mode http
+  option http-server-close
   timeout connect 5s
   timeout client 30s
   timeout server 30s

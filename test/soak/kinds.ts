@@ -81,8 +81,14 @@ function ordered(text: string) {
   };
 }
 
+/** Only a side that has answered a Ping is judged by its silence. */
+async function answered({ end }: SoakClient): Promise<void> {
+  await end.until(() => end.gone || end.pongs.count > 0, 'a Ping');
+}
+
 /** As a machine that was suspended: TCP stands, and nobody is there. */
 async function freeze(client: SoakClient): Promise<void> {
+  await answered(client);
   client.end.peer.stopReading();
   await setTimeout(DEAD_MS);
   client.end.peer.resumeReading();
@@ -90,6 +96,7 @@ async function freeze(client: SoakClient): Promise<void> {
 }
 
 async function fallSilent(client: SoakClient): Promise<void> {
+  await answered(client);
   client.end.mute = true;
   await client.gone();
 }

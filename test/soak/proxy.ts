@@ -90,13 +90,20 @@ export class SoakProxy {
 
 export interface SoakProxyOptions {
   readonly upstreamPort: number;
+  /** Of the server for plain HTTP. */
+  readonly plainPort: number;
   readonly onLine: (line: LogLine) => void;
 }
 
-export async function startSoakProxy(cleanup: Cleanup, { upstreamPort, onLine }: SoakProxyOptions): Promise<SoakProxy> {
+export async function startSoakProxy(
+  cleanup: Cleanup,
+  { upstreamPort, plainPort, onLine }: SoakProxyOptions,
+): Promise<SoakProxy> {
   const file = join(await temporaryFolder(cleanup), 'config.yaml');
   const text = (pingMs: number): string => `listen: 127.0.0.1:0
-upstream: http://127.0.0.1:${upstreamPort}
+routes:
+  - { name: plain, path: /plain, upstream: "http://127.0.0.1:${plainPort}" }
+  - { name: soak, path: /soak, upstream: "http://127.0.0.1:${upstreamPort}" }
 keepalive:
   ping_interval: ${pingMs}ms
   pong_timeout: 3s
@@ -105,7 +112,7 @@ keepalive:
   adaptive: false
 timeouts: { drain: 2s }
 admin: { listen: 127.0.0.1:0 }
-log: { format: json }
+log: { format: json, requests: true }
 `;
   const configure = (pingMs: number): void => writeFileSync(file, text(pingMs));
   configure(1000);
@@ -131,12 +138,10 @@ log: { format: json }
   return new SoakProxy(child, ports, inspector, configure);
 }
 
-/** Takes the whole lines out of what the child has written, so that hours of them are not kept. */
+/** Takes away what the child has written, so that hours of it are not kept. */
 function linesOf(child: Child): LogLine[] {
-  const end = child.stdout.lastIndexOf('\n') + 1;
-  const lines = child.stdout.slice(0, end).split('\n');
-  child.stdout = child.stdout.slice(end);
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as LogLine);
+  child.stdout = '';
+  return child.logs.splice(0);
 }
 
 function portOf(line: LogLine): number {

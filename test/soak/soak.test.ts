@@ -15,7 +15,7 @@ test('after kills, reloads and restarts on every side, the books balance and not
   assert.deepEqual(faultsOf(result), []);
   assert.equal(result.disturbances.size, DISTURBANCES.length);
   const causes = [...result.books.causes.keys()].join();
-  for (const cause of ['close_frame', 'reserved_code', 'abrupt_end', 'front_reload', 'pong_timeout'])
+  for (const cause of ['close_frame', 'reserved_code', 'abrupt_end', 'pong_timeout'])
     assert.match(causes, new RegExp(cause));
 });
 

@@ -10,6 +10,7 @@ import { bytesOf, type Fate, SoakClient } from './client.ts';
 import { CUT_AFTER, type SoakFront, startHaproxy, startNginx } from './fronts.ts';
 import { kindAt } from './kinds.ts';
 import type { SoakOptions } from './options.ts';
+import { type PlainServer, startPlainServer } from './plain.ts';
 import { type Holdings, type SoakProxy, startSoakProxy } from './proxy.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 
@@ -53,7 +54,9 @@ export async function soak(cleanup: Cleanup, options: SoakOptions, tell: (line: 
     disturbances.set(name, (disturbances.get(name) ?? 0) + 1);
     const sample = await run.rest();
     samples.push(sample);
-    tell(`round ${round + 1}: ${name}; ${run.books.logged.closed} closed, ${run.crowd} open, ${inWords(sample)}`);
+    tell(
+      `round ${round + 1}: ${name}; ${run.books.logged.closed} closed, ${run.crowd} open, ${run.books.plain.lines} requests, ${inWords(sample)}`,
+    );
     if (run.books.faults.length > 0) break;
   }
   const exitCode = await run.finish();
@@ -70,6 +73,7 @@ class Run {
   readonly #options: SoakOptions;
   readonly #proxy: SoakProxy;
   readonly #upstream: Upstream;
+  readonly #plainServer: PlainServer;
   readonly #fronts: readonly SoakFront[];
   readonly #random: () => number;
   #numbers = 0;
@@ -81,12 +85,14 @@ class Run {
     books: Books;
     proxy: SoakProxy;
     upstream: Upstream;
+    plainServer: PlainServer;
     fronts: readonly SoakFront[];
   }) {
     this.#options = parts.options;
     this.books = parts.books;
     this.#proxy = parts.proxy;
     this.#upstream = parts.upstream;
+    this.#plainServer = parts.plainServer;
     this.#fronts = parts.fronts;
     this.#random = randomFrom(parts.options.seed);
   }
@@ -94,10 +100,12 @@ class Run {
   static async start(cleanup: Cleanup, options: SoakOptions): Promise<Run> {
     const books = new Books();
     const upstream = await startUpstream(cleanup);
-    const proxy = await startSoakProxy(cleanup, { upstreamPort: upstream.port, onLine: books.onLine });
+    const plainServer = await startPlainServer(cleanup);
+    const ports = { upstreamPort: upstream.port, plainPort: plainServer.port };
+    const proxy = await startSoakProxy(cleanup, { ...ports, onLine: books.onLine });
     const most = 2 * (options.crowd + options.active);
     const fronts = [await startNginx(cleanup, proxy.port, most), await startHaproxy(cleanup, proxy.port, most)];
-    const run = new Run({ options, books, proxy, upstream, fronts });
+    const run = new Run({ options, books, proxy, upstream, plainServer, fronts });
     atEnd(cleanup, () => {
       for (const client of [...run.#crowd, ...run.#passing]) client.kill('fin');
     });
@@ -111,9 +119,10 @@ class Run {
 
   async round(name: DisturbanceName): Promise<void> {
     const acts = Array.from({ length: this.#options.active }, () => this.#act());
+    const plain = Array.from({ length: this.#options.active }, () => this.#ask());
     await setTimeout(DISTURB_AT_MS);
     await this.#disturb(name);
-    await Promise.all(acts);
+    await Promise.all([...acts, ...plain]);
     const gone = this.#crowd.filter(({ end }) => end.gone);
     this.#crowd = this.#crowd.filter((client) => !gone.includes(client));
     await this.#settle([...this.#passing.splice(0), ...gone]);
@@ -129,7 +138,7 @@ class Run {
       }),
     );
     for (const client of this.#crowd) if (client.end.gone) this.books.fault(`client ${client.number} was lost at rest`);
-    this.books.compare(await this.#proxy.metrics(), this.crowd);
+    await this.books.compare(await this.#proxy.metrics(), this.crowd);
     return this.#proxy.holdings();
   }
 
@@ -137,20 +146,29 @@ class Run {
   async finish(): Promise<number | null> {
     await Promise.all(this.#crowd.map((client) => client.close(1001)));
     await this.#settle(this.#crowd.splice(0));
-    this.books.compare(await this.#proxy.metrics(), 0);
+    await this.books.compare(await this.#proxy.metrics(), 0);
     return this.#proxy.stop();
   }
 
   #newClient(fate: Fate): { client: SoakClient; port: number } {
     this.#numbers += 1;
-    const front = this.#fronts[this.#numbers % this.#fronts.length];
-    if (front === undefined) throw new Error('there are no fronts');
+    const front = this.#frontAt(this.#numbers);
     return { client: new SoakClient(this.#numbers, front.name, fate), port: front.port };
   }
 
+  #frontAt(index: number): SoakFront {
+    const front = this.#fronts[index % this.#fronts.length];
+    if (front === undefined) throw new Error('there are no fronts');
+    return front;
+  }
+
+  /** For a client of its own, so that what it does depends on nothing but the seed. */
+  #newRandom(): () => number {
+    return randomFrom(Math.floor(this.#random() * 2 ** 31));
+  }
+
   async #act(): Promise<void> {
-    // Its own numbers, so that what it does depends on nothing but the seed.
-    const random = randomFrom(Math.floor(this.#random() * 2 ** 31));
+    const random = this.#newRandom();
     const kind = kindAt(random());
     await setTimeout(random() * ARRIVAL_MS);
     const { client, port } = this.#newClient(kind.fate);
@@ -160,6 +178,15 @@ class Run {
     if (!client.isOpen) return;
     await kind.act(client, random).catch((error: unknown) => this.books.fault(`${kind.name}: ${String(error)}`));
     client.kill('fin');
+  }
+
+  /** Plain HTTP beside them. */
+  async #ask(): Promise<void> {
+    const random = this.#newRandom();
+    const front = this.#frontAt(Math.floor(random() * this.#fronts.length));
+    await setTimeout(random() * ARRIVAL_MS);
+    // Whether it had to succeed is judged when it is settled.
+    await this.books.plain.act(front, random).catch(() => undefined);
   }
 
   /** Fills the crowd up. */
@@ -186,7 +213,8 @@ class Run {
     const disturbance = { front: front?.name ?? ('all' as const), from: performance.now(), until: Infinity };
     this.books.disturbances.push(disturbance);
     if (front !== undefined) await front.reload();
-    else if (name === 'upstream restarted') await this.#upstream.restart(DOWN_MS);
+    else if (name === 'upstream restarted')
+      await Promise.all([this.#upstream.restart(DOWN_MS), this.#plainServer.restart(DOWN_MS)]);
     else for (const [index, client] of this.#crowd.entries()) if (index % 2 === 0) client.kill('reset');
     await setTimeout(AFTERMATH_MS);
     disturbance.until = performance.now();
@@ -195,5 +223,7 @@ class Run {
   async #settle(clients: readonly SoakClient[]): Promise<void> {
     await this.books.untilClosed(clients, LINE_PATIENCE);
     for (const client of clients) this.books.settle(client, this.#upstream.take(client.number));
+    await this.books.settlePlain(this.#plainServer.seen);
+    await this.#plainServer.idle();
   }
 }

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { atEnd, type Cleanup } from '../support/cleanup.ts';
 import { closePayload, OPCODE, type RawFrame } from '../support/frames.ts';
 import { acceptRaw } from '../support/raw-websocket.ts';
+import { Watch } from '../support/watch.ts';
 import { Endpoint } from './endpoint.ts';
 
 /** What a client's text makes the upstream do. */
@@ -14,28 +15,51 @@ export const ORDERS = {
   reset: 'please reset',
 } as const;
 
-export interface Upstream {
+/** A server that can be restarted on its port. */
+export interface Restartable {
   readonly port: number;
+  /** Cuts everything, refuses for a moment, and listens again. */
+  readonly restart: (downMs: number) => Promise<void>;
+  /** Resolves when it has no connection. */
+  readonly idle: () => Promise<unknown>;
+}
+
+export interface Upstream extends Restartable {
   /** The upstream's end of this client's connection, once; undefined when it never got here. */
   take(number: number): Endpoint | undefined;
-  /** Cuts everything, refuses for a moment, and listens again. */
-  restart(downMs: number): Promise<void>;
 }
 
 export async function startUpstream(cleanup: Cleanup): Promise<Upstream> {
-  const sockets = new Set<Socket>();
   const ends = new Map<number, Endpoint>();
-  const welcome = async (socket: Socket): Promise<void> => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+  const server = await startRestartable(cleanup, async (socket) => {
     const end = new Endpoint(answer);
     const peer = await acceptRaw(socket, { autoPong: end.answers });
     if (peer === null) return;
     end.attach(peer);
     ends.set(numberIn(peer.head), end);
+  });
+  return {
+    ...server,
+    take(number) {
+      const end = ends.get(number);
+      ends.delete(number);
+      return end;
+    },
   };
+}
+
+export async function startRestartable(cleanup: Cleanup, welcome: (socket: Socket) => unknown): Promise<Restartable> {
+  const sockets = new Set<Socket>();
+  const watch = new Watch();
   const listen = async (port: number): Promise<Server> => {
-    const server = createServer({ noDelay: true }, (socket) => void welcome(socket));
+    const server = createServer({ noDelay: true }, (socket) => {
+      sockets.add(socket);
+      socket.once('close', () => {
+        sockets.delete(socket);
+        watch.changed();
+      });
+      void welcome(socket);
+    });
     server.listen({ port, host: '127.0.0.1', backlog: 4096 });
     await once(server, 'listening');
     return server;
@@ -51,11 +75,7 @@ export async function startUpstream(cleanup: Cleanup): Promise<Upstream> {
   atEnd(cleanup, stop);
   return {
     port,
-    take(number) {
-      const end = ends.get(number);
-      ends.delete(number);
-      return end;
-    },
+    idle: () => watch.until(() => sockets.size === 0, 'the end of its connections'),
     async restart(downMs) {
       await stop();
       await new Promise((resolve) => setTimeout(resolve, downMs));
@@ -66,7 +86,7 @@ export async function startUpstream(cleanup: Cleanup): Promise<Upstream> {
 
 /** The number that stands in the path of a request or a log line. */
 export function numberIn(text: string): number {
-  return Number(/\/soak\/(\d+)/.exec(text)?.[1] ?? -1);
+  return Number(/\/(?:soak|plain)\/(\d+)/.exec(text)?.[1] ?? -1);
 }
 
 function answer(frame: RawFrame, end: Endpoint): void {

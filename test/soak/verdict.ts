@@ -54,6 +54,7 @@ export function summary(result: SoakResult, seed: number): string {
   return [
     `seed ${seed}, ${rounds} rounds: ${list(disturbances)}`,
     `connections: ${logged.opened} opened = ${logged.closed} closed + ${logged.opened - logged.closed} open; ${logged.failed} upgrades failed`,
+    `plain HTTP: ${books.plain.lines} requests, ${books.plain.answered} answered as they had to be`,
     `causes: ${list(books.causes)}`,
     `closed in order: ${balance.connections}, ${balance.bytesIn} bytes in = ${balance.bytesOut} bytes out - ${balance.pings} of Pings + ${balance.pongs} of Pongs`,
     ...ends(settled).map((sample, index) => `${index === 0 ? 'first' : 'last'} at rest: ${inWords(sample)}`),

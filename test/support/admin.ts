@@ -10,17 +10,22 @@ export interface ReportedRoute {
   readonly cuts_prevented: number;
   readonly closes: Readonly<Record<string, number>>;
   readonly upgrade_failures: Readonly<Record<string, number>>;
+  readonly upstreams: readonly Record<string, unknown>[];
 }
 
 /** `/status`. */
 export interface Reported {
-  readonly version: string;
+  readonly version: number;
+  readonly program: string;
+  readonly connections_limit: number | null;
   readonly draining: boolean;
   readonly routes: readonly ReportedRoute[];
   readonly learned: readonly Record<string, unknown>[];
   readonly connections: readonly Record<string, unknown>[];
   readonly closes: readonly Record<string, unknown>[];
   readonly upgrade_failures: readonly Record<string, unknown>[];
+  readonly minutes: readonly Record<string, unknown>[];
+  readonly marks: readonly Record<string, unknown>[];
 }
 
 export async function adminPort({ child }: Pick<Program, 'child'>): Promise<number> {
@@ -29,7 +34,8 @@ export async function adminPort({ child }: Pick<Program, 'child'>): Promise<numb
 }
 
 export async function adminGet(program: Pick<Program, 'child'>, path: string): Promise<Response> {
-  return fetch(`http://127.0.0.1:${await adminPort(program)}${path}`);
+  // A connection each: one that is kept may be closed by the program just when it is used again.
+  return fetch(`http://127.0.0.1:${await adminPort(program)}${path}`, { headers: { connection: 'close' } });
 }
 
 export async function readStatus(program: Pick<Program, 'child'>): Promise<Reported> {

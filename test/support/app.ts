@@ -1,9 +1,10 @@
 /** The program without its command line: configured as usual, in this process, with everything it reports kept. */
 import { App } from '../../src/app.ts';
 import { loadSettings } from '../../src/config/load.ts';
-import type { CloseReport, ConnectionInfo, UpgradeFailure } from '../../src/core/report.ts';
+import type { CloseReport, ConnectionInfo, UpgradeFailure } from '../../src/core/events.ts';
 import { atEnd, type Cleanup } from './cleanup.ts';
 import { createSinkLogger, type LogSink } from './log-sink.ts';
+import { SILENT } from './reports.ts';
 import { Watch } from './watch.ts';
 
 export interface RunningApp {
@@ -41,12 +42,11 @@ export async function startApp(
     settings: settingsOf(settings),
     log,
     observer: {
+      ...SILENT,
       opened: (info) => note(opened, info),
       closed: (report) => note(closed, report),
       upgradeFailed: (failure) => note(failures, failure),
       httpRequest: (route, status) => note(requests, [route, status]),
-      ponged: () => undefined,
-      bridged: () => undefined,
     },
     ...(descriptors === undefined ? {} : { descriptors }),
   });

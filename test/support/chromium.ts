@@ -1,6 +1,10 @@
 /** Headless Chromium and a WebSocket inside a page, watched from the test. */
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { atEnd, type Cleanup } from './cleanup.ts';
+import { PROJECT } from './documents.ts';
 import { requireProgram } from './requirements.ts';
 import { Watch } from './watch.ts';
 
@@ -18,6 +22,26 @@ export async function launchChromium(cleanup: Cleanup): Promise<Browser> {
   const browser = await chromium.launch({ executablePath: requireProgram('chromium'), args: ARGUMENTS });
   atEnd(cleanup, () => browser.close());
   return browser;
+}
+
+/**
+ * Notes what of the project's page scripts runs, for the run with coverage: Chromium and Node use the same engine and the
+ * same form. To be called before the page is opened.
+ *
+ * @param sources the folder that the scripts are served from, below the project's folder
+ */
+export async function coverScripts(cleanup: Cleanup, page: Page, sources: string): Promise<void> {
+  const folder = process.env['NODE_V8_COVERAGE'];
+  if (folder === undefined) return;
+  await page.coverage.startJSCoverage({ resetOnNavigation: false });
+  atEnd(cleanup, async () => {
+    const covered = await page.coverage.stopJSCoverage();
+    const result = covered
+      // What a test has put into the page has a path for its URL.
+      .filter(({ url }) => URL.canParse(url) && new URL(url).pathname.startsWith('/page/'))
+      .map(({ url, ...rest }) => ({ ...rest, url: pathToFileURL(join(PROJECT, sources, basename(url))).href }));
+    await writeFile(join(folder, `coverage-${process.pid}-${Date.now()}-page.json`), JSON.stringify({ result }));
+  });
 }
 
 type PageEvent =

@@ -1,10 +1,9 @@
 /** Ends that the proxy brings about: dead peers, limits, its own stop. */
 import assert from 'node:assert/strict';
-import type { Side } from '../../src/core/report.ts';
+import type { Side } from '../../src/core/events.ts';
 import { type Rig, TRANSPORTS } from './close-rig.ts';
 import { answersClose, close, down, type Gets, NOTHING, type Row, sees, up } from './close-row.ts';
-import { FrameParser, OPCODE } from './frames.ts';
-import type { RawPeer } from './raw-websocket.ts';
+import { FrameParser, type FrameParts, OPCODE } from './frames.ts';
 
 const KiB = 1024;
 /** More than all buffers on the way take. */
@@ -19,14 +18,21 @@ const UPSTREAM_PINGS = { KEEPALIVE_UPSTREAM_PING_INTERVAL: '1s', KEEPALIVE_UPSTR
 /** A Ping comes by up to a tenth of the interval early. */
 const DEAD_AFTER = INTERVAL * 0.9 + TIMEOUT;
 
+/** Answers the first Ping and none after it, so that its silence counts. */
+async function answersOnce(rig: Rig, side: Side): Promise<void> {
+  const peer = rig[side];
+  await rig.passTimeUntil(peer.until(() => peer.frames.length > 0, 'a Ping'));
+  peer.sendFrame({ opcode: OPCODE.pong, payload: peer.frames[0]?.payload ?? NOTHING });
+  await rig.turn();
+}
+
 function deadPeers(): Row[] {
-  const silent = close(1011, 'upstream does not answer');
   return [
     {
       name: 'client answers nothing',
       settings: CLIENT_PINGS,
       answering: { client: false },
-      act: () => undefined,
+      act: (rig) => answersOnce(rig, 'client'),
       client: { bytes: NOTHING, end: 'reset' },
       upstream: { bytes: NOTHING, end: 'fin' },
       after: DEAD_AFTER,
@@ -38,20 +44,21 @@ function deadPeers(): Row[] {
         transport,
         settings: UPSTREAM_PINGS,
         answering: { upstream: false },
-        act: ({ client }) => void answersClose(client),
-        client: { bytes: down(silent), end: 'fin' },
+        act: (rig) => answersOnce(rig, 'upstream'),
+        client: { bytes: NOTHING, end: 'fin' },
         upstream: { bytes: NOTHING, end: transport === 'tcp' ? 'reset' : 'fin' },
         after: DEAD_AFTER,
-        report: { initiator: 'upstream', side: 'upstream', cause: 'pong_timeout', code: 1011, reset: false },
+        report: { initiator: 'upstream', side: 'upstream', cause: 'pong_timeout', code: null, reset: false },
       }),
     ),
     {
       name: 'upstream answers nothing and stopped inside a frame',
       settings: UPSTREAM_PINGS,
       answering: { upstream: false },
-      act: ({ client, upstream }) => {
-        upstream.sendFrame(HALF);
-        return sees(client, down(HALF));
+      act: async (rig) => {
+        await answersOnce(rig, 'upstream');
+        rig.upstream.sendFrame(HALF);
+        await sees(rig.client, down(HALF));
       },
       client: { bytes: down(HALF), end: 'fin' },
       upstream: { bytes: NOTHING, end: 'reset' },
@@ -64,7 +71,6 @@ function deadPeers(): Row[] {
 /** A peer that takes no data; it looks again once the other one has heard of its end. */
 function stalls(): Row[] {
   const settings = { TIMEOUTS_STALL: '5s' };
-  const stalled = close(1011, 'upstream takes no data');
   const isPartOf =
     (whole: Buffer) =>
     (bytes: Buffer): void => {
@@ -93,21 +99,14 @@ function stalls(): Row[] {
       act: ({ client, upstream }) => {
         upstream.stopReading();
         client.sendFrame(BIG);
-        void looksAfterClose(client, upstream);
+        void client.untilEnded().then(() => upstream.resumeReading());
       },
-      client: { bytes: down(stalled), end: 'fin' },
+      client: { bytes: NOTHING, end: 'fin' },
       upstream: { bytes: isPartOf(up(BIG)), end: 'reset' },
       after: 5000,
-      report: { initiator: 'upstream', side: 'upstream', cause: 'stall', code: 1011 },
+      report: { initiator: 'upstream', side: 'upstream', cause: 'stall', code: null },
     },
   ];
-}
-
-/** The client is inside its own frame, so it cannot answer the Close: it ends. */
-async function looksAfterClose(client: RawPeer, upstream: RawPeer): Promise<void> {
-  await client.until(() => client.frames.length > 0, 'the Close');
-  upstream.resumeReading();
-  client.end();
 }
 
 interface Limit {
@@ -173,20 +172,18 @@ function clientPasses({ cause, settings, code, reason, sends }: Limit): Row {
   };
 }
 
-function upstreamPasses({ cause, settings, reason, sends }: Limit, transport: Rig['transport']): Row {
+function upstreamPasses({ cause, settings, sends }: Limit, transport: Rig['transport']): Row {
   const { all, passes } = sends(down);
-  const told = close(1011, reason);
   return {
     name: `upstream passes a limit: ${cause}, ${transport}`,
     transport,
     settings,
-    act: ({ client, upstream }) => {
+    act: ({ upstream }) => {
       upstream.send(all);
-      return answersClose(client);
     },
-    client: { bytes: Buffer.concat([passes, down(told)]), end: 'fin' },
+    client: { bytes: passes, end: 'fin' },
     upstream: { bytes: NOTHING, end: transport === 'tcp' ? 'reset' : 'fin' },
-    report: { initiator: 'upstream', side: 'upstream', cause, code: 1011, reason, reset: false },
+    report: { initiator: 'upstream', side: 'upstream', cause, code: null, reason: '', reset: false },
   };
 }
 
@@ -207,6 +204,12 @@ function clientPassesWhileInside({ cause, settings, sends }: Limit): Row {
   };
 }
 
+/** A message in two fragments. */
+const FRAGMENTS: readonly FrameParts[] = [
+  { opcode: OPCODE.text, payload: 'half', fin: false },
+  { opcode: OPCODE.continuation, payload: 'half' },
+];
+const CODED = { DRAIN_CODE: '1012' };
 /** Shortly before `timeouts.drain` is over. */
 const DRAINED = 7500;
 const STOP = close(1012, 'proxy is stopping');
@@ -228,6 +231,14 @@ function drains(): Row[] {
   return [
     {
       name: 'proxy stops',
+      act: stop,
+      client: { bytes: NOTHING, end: 'fin' },
+      upstream: { bytes: NOTHING, end: 'fin' },
+      report: { initiator: 'proxy', cause: 'drain', code: null, reason: '' },
+    },
+    {
+      name: 'proxy stops with a code',
+      settings: CODED,
       act: async (rig) => {
         stop(rig);
         await Promise.all([answersClose(rig.client), answersClose(rig.upstream)]);
@@ -237,24 +248,33 @@ function drains(): Row[] {
       report: STOPPED,
     },
     {
-      name: 'proxy stops, and nobody answers',
+      name: 'proxy stops with a code, and nobody answers',
+      settings: CODED,
       act: stop,
       client: { bytes: down(STOP), end: 'fin' },
       upstream: getsStop('fin'),
       after: 3000,
       report: STOPPED,
     },
-    ...(['client', 'upstream'] as const).flatMap((side) => [stopInside(side, true), stopInside(side, false)]),
+    ...(['client', 'upstream'] as const).flatMap((side) =>
+      (['frame', 'message'] as const).flatMap((place) => [
+        stopInside(side, place, true),
+        stopInside(side, place, false),
+      ]),
+    ),
   ];
 }
 
-/** Inside a frame the Close waits for the boundary, as long as the drain lasts. */
-function stopInside(side: Side, isCompleted: boolean): Row {
-  const whole = (side === 'client' ? up : down)({ opcode: OPCODE.binary, payload: 'halfhalf' });
-  const half = whole.subarray(0, -4);
+/** Inside a message the Close waits for its end, as long as the drain lasts. */
+function stopInside(side: Side, place: 'frame' | 'message', isCompleted: boolean): Row {
+  const frame = side === 'client' ? up : down;
+  const parts = { frame: [{ opcode: OPCODE.binary, payload: 'halfhalf' }], message: FRAGMENTS }[place].map(frame);
+  const whole = Buffer.concat(parts);
+  const half = place === 'frame' ? whole.subarray(0, -4) : (parts[0] ?? NOTHING);
   const passed = isCompleted ? whole : half;
   return {
-    name: `proxy stops while the ${side} is inside a frame, which ${isCompleted ? 'is completed' : 'never ends'}`,
+    name: `proxy stops while the ${side} is inside a ${place}, which ${isCompleted ? 'is completed' : 'never ends'}`,
+    settings: CODED,
     act: async ({ client, upstream, app }) => {
       const [from, to] = side === 'client' ? [client, upstream] : [upstream, client];
       from.send(half);
@@ -262,7 +282,7 @@ function stopInside(side: Side, isCompleted: boolean): Row {
       void app.close();
       await from.until(() => from.frames.length > 0, 'the Close');
       if (!isCompleted) return;
-      from.send(whole.subarray(-4));
+      from.send(whole.subarray(half.length));
       await Promise.all([answersClose(to), answersClose(from)]);
     },
     client: {

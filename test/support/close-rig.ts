@@ -8,12 +8,13 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { App } from '../../src/app.ts';
 import { loadSettings } from '../../src/config/load.ts';
-import type { CloseReport } from '../../src/core/report.ts';
+import type { CloseReport } from '../../src/core/events.ts';
 import { atEnd, type Cleanup } from './cleanup.ts';
 import { FakeClock } from './fake-clock.ts';
 import { OPCODE } from './frames.ts';
 import { temporaryFolder } from './process.ts';
 import { acceptRaw, connectRaw, type RawPeer } from './raw-websocket.ts';
+import { SILENT } from './reports.ts';
 import { Watch } from './watch.ts';
 
 /** How the proxy reaches its upstream. */
@@ -45,6 +46,8 @@ export interface Rig {
   readonly resetUpstream: () => void;
   /** Lets the clock run until then. @returns how far it went, in ms */
   passTimeUntil(event: Promise<unknown>): Promise<number>;
+  /** Lets what has happened come through, while the clock stands still. */
+  turn(): Promise<unknown>;
   report(): Promise<CloseReport>;
 }
 
@@ -73,6 +76,7 @@ export async function startRig(t: Cleanup, options: RigOptions): Promise<Rig> {
     app,
     resetUpstream: reset,
     passTimeUntil: (event) => passTime(clock, event),
+    turn: someTurns,
     report: () => watch.until(() => report, 'the report of the close'),
   };
 }
@@ -90,14 +94,7 @@ async function startApp(
   const loaded = loadSettings({ flags: { upstream, listen: ['127.0.0.1:0'] }, env, cwd: folder });
   const ignore = (): void => undefined;
   const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-  const observer = {
-    closed,
-    opened: ignore,
-    upgradeFailed: ignore,
-    httpRequest: ignore,
-    ponged: ignore,
-    bridged: ignore,
-  };
+  const observer = { ...SILENT, closed };
   const app = new App({ settings: loaded.settings, log, observer, clock });
   atEnd(t, async () => {
     const closing = app.close();

@@ -1,6 +1,6 @@
 /** A row of the table of closes: what happens, and what each side and the report get of it. */
 import assert from 'node:assert/strict';
-import type { CloseFacts } from '../../src/core/report.ts';
+import type { CloseFacts } from '../../src/core/events.ts';
 import type { Cleanup } from './cleanup.ts';
 import { MASK, received, type Rig, type RigOptions, startRig } from './close-rig.ts';
 import { buildFrame, closePayload, type FrameParts, OPCODE } from './frames.ts';

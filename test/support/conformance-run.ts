@@ -8,6 +8,8 @@ import { FrameParser, OPCODE, type RawFrame } from './frames.ts';
 import { connectRaw, type RawPeer } from './raw-websocket.ts';
 import { Scope } from './scope.ts';
 
+/** How long an end may be missing before the case counts as hanging, in ms: minutes, since a busy machine only is slow. */
+const PATIENCE = 120_000;
 /** Cases that run at the same time. */
 const LANES = 8;
 
@@ -17,7 +19,7 @@ export interface Route {
   readonly server: ConformanceServer;
   /** The proxy injects Pings: one is awaited wherever one may come. */
   readonly pings?: boolean;
-  /** How long an end may be missing before the case counts as hanging, in ms. */
+  /** Instead of `PATIENCE`, in ms. */
   readonly patience?: number;
 }
 
@@ -72,7 +74,7 @@ async function observe(scope: Cleanup, each: Case, route: Route): Promise<Observ
   } catch (error) {
     return { head: headLines(String(error)), client: NOTHING, server: null };
   }
-  const patience = route.patience ?? 15_000;
+  const patience = route.patience ?? PATIENCE;
   const end = await play(client, each.steps, route.pings ?? false, patience);
   if (client.socket.writable) client.end();
   const view = await route.server.view(id, patience).catch(() => null);

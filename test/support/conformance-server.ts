@@ -24,7 +24,14 @@ export interface ConformanceServer {
   view(id: number, patience: number): Promise<ServerView>;
 }
 
-export async function startConformanceServer(cleanup: Cleanup, compress: boolean): Promise<ConformanceServer> {
+export interface ServerHabits {
+  readonly compress?: boolean;
+  /** Ends connections with a TCP end alone, whatever there is to say and to answer in a Close. */
+  readonly endsBare?: boolean;
+}
+
+export async function startConformanceServer(cleanup: Cleanup, habits: ServerHabits): Promise<ConformanceServer> {
+  const { compress = false, endsBare = false } = habits;
   const http = createServer();
   // Everything is worth compressing, so that small cases show it.
   const server = new WebSocketServer({
@@ -40,7 +47,10 @@ export async function startConformanceServer(cleanup: Cleanup, compress: boolean
       views.set(Number(searchParams.get('id')), view);
       watch.changed();
     });
-    server.handleUpgrade(request, socket, head, (webSocket) => behave(webSocket, pathname));
+    server.handleUpgrade(request, socket, head, (webSocket) => {
+      if (endsBare) endWithoutClose(webSocket, socket);
+      behave(webSocket, pathname);
+    });
   });
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
@@ -72,6 +82,15 @@ function record(socket: Socket, head: Buffer, done: (view: ServerView) => void):
     if (end === 'none') end = 'reset';
   });
   socket.on('close', () => done({ bytes: Buffer.concat(chunks), end, first }));
+}
+
+/** `ws` itself calls `close` on errors and on a Close that comes. */
+function endWithoutClose(webSocket: WebSocket, socket: Duplex): void {
+  const ignore = (): undefined => undefined;
+  webSocket.close = () => {
+    socket.end();
+    Object.assign(webSocket, { pong: ignore, send: ignore });
+  };
 }
 
 function behave(webSocket: WebSocket, pathname: string): void {

@@ -56,10 +56,22 @@ export interface RunOptions {
 /** Starts a command as the image's user, with the image's environment. */
 export function startInImage(cleanup: Cleanup, image: Image, options: RunOptions): Child {
   const variables = Object.entries(options.settings).map(([name, value]) => `WSKP_${name}=${value}`);
-  const env = ['env', '-i', ...Object.entries(image.env).map(([name, value]) => `${name}=${value}`), ...variables];
+  const env = [
+    'env',
+    '-i',
+    ...Object.entries(knownHere(image.env)).map(([name, value]) => `${name}=${value}`),
+    ...variables,
+  ];
   const namespaces = options.first === true ? [...NAMESPACES, ...READ_ONLY] : [];
   const [program = '', ...words] = [...(AS_ROOT ?? []), ...namespaces, ...asUser(image), ...env, ...options.command];
   return startChild(cleanup, program, words, { cwd: `${image.root}${image.workdir}` });
+}
+
+/** The image's Node may know options that this one does not, and would refuse. */
+function knownHere(env: Image['env']): Image['env'] {
+  const options = (env['NODE_OPTIONS'] ?? '').split(' ');
+  const known = options.filter((option) => process.allowedNodeEnvironmentFlags.has(option.split('=')[0] ?? ''));
+  return { ...env, NODE_OPTIONS: known.join(' ') };
 }
 
 /** The process that `unshare` has started, as seen from outside its namespace. */

@@ -3,6 +3,7 @@
  * uses and refuses the rest, so that a step it would do wrong cannot go unnoticed.
  */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -50,7 +51,7 @@ export function parseDockerfile(text: string): Instruction[] {
 /** The names that reach the builder: `.dockerignore` leaves out everything and names what comes back. */
 export function parseDockerignore(text: string): Set<string> {
   const [first, ...others] = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  if (first !== '*' || others.some((line) => !/^![\w.-]+$/.test(line))) {
+  if (first !== '*' || others.some((line) => !/^![\w.-]+(?:\/[\w.-]+)*$/.test(line))) {
     throw new Error('.dockerignore has to leave out * first, and then name files with !');
   }
   return new Set(others.map((line) => line.slice(1)));
@@ -104,8 +105,10 @@ async function perform({ keyword, text }: Instruction, stages: Stage[], from: Co
       const [, name = '', value = ''] = /^(\w+)=(?:"(.*)"|.*)$/.exec(text) ?? [];
       return change({ env: { ...image.env, [name]: from.args[name] ?? value } });
     }
-    case 'ENV':
-      return change({ env: { ...image.env, ...Object.fromEntries([text.split('=')]) } });
+    case 'ENV': {
+      const [, name = '', quoted, bare = ''] = /^(\w+)=(?:"(.*)"|(.*))$/.exec(text) ?? [];
+      return change({ env: { ...image.env, [name]: quoted ?? bare } });
+    }
     case 'COPY':
       return copy(text, stages, from);
     case 'RUN':
@@ -129,8 +132,20 @@ async function copy(text: string, stages: readonly Stage[], from: Context): Prom
   const target = paths.pop() ?? '';
   const to = join(image.root, resolve(image.workdir, target));
   for (const path of paths) {
+    if (path.endsWith('*')) {
+      await copyMatches(path.slice(0, -1), to, from);
+      continue;
+    }
     const whole = source === undefined ? contextPath(path, from) : stagePath(path, source, stages);
     await cp(whole, target.endsWith('/') ? join(to, basename(path)) : to, { recursive: true, verbatimSymlinks: true });
+  }
+}
+
+/** As builders do it: of a folder that fits its contents are copied. What .dockerignore lets through need not be there. */
+async function copyMatches(prefix: string, to: string, { context, allowed }: Context): Promise<void> {
+  const fitting = [...allowed].filter((name) => name.startsWith(prefix) && existsSync(join(context, name)));
+  for (const name of fitting) {
+    await cp(join(context, name), join(to, name.replace(/^[^/]+\//, '')), { recursive: true });
   }
 }
 

@@ -1,14 +1,13 @@
 /** Drives the core without sockets: what an owner of two sockets does, with a clock that is a number. */
 import assert from 'node:assert/strict';
 import type { RandomInt32 } from '../../src/core/frame.ts';
-import type { Wish } from '../../src/core/leg.ts';
-import { Pieces } from '../../src/core/pieces.ts';
+import type { AskedPing } from '../../src/core/keepalive.ts';
+import type { SocketAction } from '../../src/core/side.ts';
+import { ChunkList, type DirectionLimits } from '../../src/core/direction.ts';
 import type { OutstandingPing } from '../../src/core/ping-tags.ts';
-import type { RelayLimits } from '../../src/core/relay.ts';
-import type { CloseCause, Side } from '../../src/core/report.ts';
+import type { CloseCause, Side } from '../../src/core/events.ts';
 import type { KeepaliveSettings } from '../../src/core/settings.ts';
-import type { TunnelOptions } from '../../src/core/tunnel-options.ts';
-import { Tunnel } from '../../src/core/tunnel.ts';
+import { Tunnel, type TunnelOptions } from '../../src/core/tunnel.ts';
 import { buildFrame, FrameParser, type FrameParts, OPCODE, type RawFrame } from './frames.ts';
 
 export const SIDES: readonly Side[] = ['client', 'upstream'];
@@ -19,7 +18,7 @@ export const KEEPALIVE: KeepaliveSettings = {
   adaptive: false,
   frontIdleTimeout: 60_000,
 };
-export const NO_LIMITS: RelayLimits = {
+export const NO_LIMITS: DirectionLimits = {
   maxPayload: Number.POSITIVE_INFINITY,
   controlRate: Number.POSITIVE_INFINITY,
   extensions: false,
@@ -44,6 +43,11 @@ export function frameFrom(
   return buildFrame({ opcode, payload, mask: side === 'client' ? MASK : null, ...rest });
 }
 
+/** A Ping before which so many bytes were sent. */
+export function askedPing(position = 0): AskedPing {
+  return { position, flushedAt: Number.POSITIVE_INFINITY, excused: 0, drain: 0 };
+}
+
 export function framesOf(bytes: Buffer): RawFrame[] {
   return new FrameParser().push(bytes);
 }
@@ -60,7 +64,7 @@ export function randomOf(seed: number): RandomInt32 {
 }
 
 /** What `out` holds, copied, because the pieces are valid as long as the chunk is. */
-export function drain(out: Pieces): Buffer {
+export function drain(out: ChunkList): Buffer {
   const copies: Buffer[] = [];
   for (let i = 0; i < out.count; i += 1) copies.push(Buffer.from(out.at(i)));
   out.clear();
@@ -83,21 +87,29 @@ export class TunnelHarness {
   holdFlush = false;
   /** What each side was sent, and what was done to its socket after how many bytes. */
   readonly sent: Record<Side, Buffer[]> = { client: [], upstream: [] };
-  readonly wishes: Record<Side, Wish[]> = { client: [], upstream: [] };
+  readonly wishes: Record<Side, SocketAction[]> = { client: [], upstream: [] };
   readonly answered: { side: Side; ping: OutstandingPing; now: number }[] = [];
   readonly bridged: number[] = [];
+  readonly outlived: number[] = [];
   readonly #marks: Record<Side, number> = { client: 0, upstream: 0 };
   readonly #ending: Record<Side, boolean> = { client: false, upstream: false };
 
   constructor(options: Partial<TunnelOptions> = {}, random: RandomInt32 = randomOf(7)) {
     const context = {
       random,
-      toClient: new Pieces(),
-      toUpstream: new Pieces(),
+      toClient: new ChunkList(),
+      toUpstream: new ChunkList(),
       answered: (side: Side, ping: OutstandingPing, now: number) => void this.answered.push({ side, ping, now }),
       bridged: (gap: number) => void this.bridged.push(gap),
+      outlived: (silence: number) => void this.outlived.push(silence),
     };
     this.tunnel = new Tunnel({ ...OPTIONS, ...options }, context, this.now);
+  }
+
+  /** Both sides have answered a Ping before, so that they are judged by their silence. */
+  answering(): this {
+    for (const name of SIDES) this.tunnel.side(name).keepalive.answersPings = true;
+    return this;
   }
 
   /** Everything that a side was sent. */
@@ -198,23 +210,23 @@ export class TunnelHarness {
     if (isEnding) this.tunnel.finished(side, this.now);
   }
 
-  #write(side: Side): void {
-    const leg = this.tunnel.leg(side);
-    const bytes = drain(leg.out);
+  #write(name: Side): void {
+    const side = this.tunnel.side(name);
+    const bytes = drain(side.out);
     if (bytes.length > 0) {
-      assert.ok(!this.wishes[side].length, `bytes for the ${side} behind its ${this.wishes[side].join()}`);
-      this.sent[side].push(bytes);
-      this.tunnel.wrote(side, bytes.length, this.now);
+      assert.ok(!this.wishes[name].length, `bytes for the ${name} behind its ${this.wishes[name].join()}`);
+      this.sent[name].push(bytes);
+      this.tunnel.wrote(name, bytes.length, this.now);
     }
-    this.#marks[side] |= leg.flush;
-    leg.flush = 0;
+    this.#marks[name] |= side.flush;
+    side.flush = 0;
   }
 
-  #grant(side: Side): void {
-    const leg = this.tunnel.leg(side);
-    if (leg.wish === 'none') return;
-    this.wishes[side].push(leg.wish);
-    this.#ending[side] = leg.wish === 'end';
-    leg.wish = 'none';
+  #grant(name: Side): void {
+    const side = this.tunnel.side(name);
+    if (side.action === 'none') return;
+    this.wishes[name].push(side.action);
+    this.#ending[name] = side.action === 'end';
+    side.action = 'none';
   }
 }

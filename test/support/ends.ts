@@ -1,27 +1,24 @@
 /** Ends of connections for tests of what is learned from them. */
-import type { AdaptiveInterval, EndFacts, Lesson } from '../../src/core/adaptive.ts';
+import type { AdaptiveInterval, Lesson, LearnedOf } from '../../src/core/adaptive.ts';
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
 
-/** An abrupt end of the client side after so many milliseconds of silence. */
-export const end = (idleMs: number, more: Partial<EndFacts> = {}): EndFacts => ({
+/** An end of the client side after so many milliseconds in which no byte passed. */
+interface SilentEnd extends LearnedOf {
+  readonly ageMs: number;
+}
+
+export const end = (ageMs: number, more: Partial<LearnedOf> = {}): SilentEnd => ({
   route: 'default',
   front: '10.0.0.1',
-  side: 'client',
-  cause: 'abrupt_end',
-  reset: false,
-  idleMs,
+  ageMs,
   ...more,
 });
 
-/** Feeds ends a minute apart, each settled, and collects what was learned. */
-export function feed(adaptive: AdaptiveInterval, ends: readonly EndFacts[], from = 0): Lesson[] {
-  return ends.flatMap((one, index) => {
-    const at = from + index * MINUTE;
-    adaptive.observeEnd(one, at);
-    return [...adaptive.settle(at + SECOND)];
-  });
+/** Feeds ends a minute apart, and collects what was learned. */
+export function feed(adaptive: AdaptiveInterval, ends: readonly SilentEnd[], from = 0): Lesson[] {
+  return ends.flatMap((one, index) => adaptive.observeEnd(one, one.ageMs, from + index * MINUTE) ?? []);
 }
 
 /** A small linear congruential generator: the same numbers in every run. */

@@ -6,8 +6,7 @@ import { startApache } from './apache.ts';
 import { startCaddy } from './caddy.ts';
 import type { Cleanup } from './cleanup.ts';
 import { startHaproxyWith } from './haproxy-file.ts';
-import type { Front } from './nginx.ts';
-import { startNginxWith } from './nginx.ts';
+import { type Front, startNginxWith } from './nginx.ts';
 import type { ProgramName } from './requirements.ts';
 
 export const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));

@@ -14,7 +14,7 @@ export interface Exposition {
   readonly value: (name: string, labels?: Readonly<Record<string, string>>) => number | undefined;
 }
 
-const SAMPLE = /^([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)$/;
+const SAMPLE = /^([a-z_][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)$/;
 const SUFFIXES: Readonly<Record<string, readonly string[]>> = {
   gauge: [''],
   histogram: ['_bucket', '_sum', '_count'],
@@ -28,7 +28,7 @@ export function parseExposition(body: string, format: 'text' | 'openmetrics'): E
   const samples: Sample[] = [];
   for (const line of lines) {
     if (line === '' && format === 'text') continue;
-    const declaration = /^# (HELP|TYPE) ([a-z_]+) (.+)$/.exec(line);
+    const declaration = /^# (HELP|TYPE) ([a-z_][a-z0-9_]*) (.+)$/.exec(line);
     if (declaration === null) samples.push(parseSample(line, types, format));
     else if (declaration[1] === 'TYPE') declare(types, String(declaration[2]), String(declaration[3]));
   }
@@ -56,7 +56,7 @@ function parseSample(line: string, types: ReadonlyMap<string, string>, format: s
   if (!isDeclared) throw new Error(`${name} is not declared before its sample`);
   const labels = [...labelText.matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)].map((pair) => [pair[1], pair[2]]);
   const value = number === '+Inf' ? Infinity : Number(number);
-  if (Number.isNaN(value)) throw new Error(`not a number: ${line}`);
+  if (Number.isNaN(value) && number !== 'NaN') throw new Error(`not a number: ${line}`);
   return { name, labels: Object.fromEntries(labels) as Record<string, string>, value };
 }
 

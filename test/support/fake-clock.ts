@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/io/clock.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 
 interface Timer {
   readonly at: number;

@@ -1,7 +1,7 @@
 /** Arbitrary streams of frames, good and bad, and a walk over a whole one that is too simple to be wrong. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import type { Side } from '../../src/core/report.ts';
+import type { Side } from '../../src/core/events.ts';
 import { buildFrame, OPCODE } from './frames.ts';
 
 export interface FrameSpec {

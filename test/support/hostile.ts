@@ -38,12 +38,17 @@ export interface Target {
    * @param outcome what it comes to, in a few words
    */
   attack(attack: string, outcome: string, run: (t: Cleanup) => unknown): void;
+  /** Rejects when somebody who has nothing to do with the attack is not served, while it goes on. */
+  serveOthers(): Promise<void>;
   metrics(): Promise<Exposition>;
   /** Resident memory in bytes, and the most since `forgetPeak`. */
   memory(): number;
   peak(): number;
   forgetPeak(): void;
 }
+
+/** Descriptors are given back without waiting for `timeouts.stall`, in ms. */
+const SOON = 20_000;
 
 /** Starts a program that lives as long as the test file. To be called before the file's first test. */
 async function startTarget(scope: Scope, options: ProgramOptions, bystanders: (port: number) => Promise<Bystanders>) {
@@ -69,10 +74,11 @@ async function startTarget(scope: Scope, options: ProgramOptions, bystanders: (p
       test(`${attack} → ${outcome}`, async () => {
         await withScope(run);
         await serveOthers(others);
-        await untilAtMost(descriptors, held, 'descriptors');
+        await untilAtMost(descriptors, held, 'descriptors', SOON);
         before ??= memoryOf(pid, 'VmRSS');
       });
     },
+    serveOthers: () => serveOthers(others),
     metrics: () => withScope((t) => readMetrics(t, program)),
     memory: () => memoryOf(pid, 'VmRSS'),
     peak: () => memoryOf(pid, 'VmHWM'),
@@ -117,8 +123,13 @@ export type Script = (peer: RawHttpPeer, head: string) => unknown;
 export interface HttpTarget extends Target {
   /** Heads that arrived upstream during this attack, those of bystanders apart. */
   readonly heads: readonly string[];
-  /** Connections that were made upstream during this attack. */
+  /**
+   * Connections that were made upstream during this attack. The proxy's own, on which it asks nothing when it doubts an
+   * upstream, are among them until they end.
+   */
   readonly dialled: readonly RawHttpPeer[];
+  /** Rejects when any number but this was made for a request. */
+  assertDialled(count: number): Promise<void>;
   /** The first of them, as soon as it has sent its head. */
   firstDialled(): Promise<RawHttpPeer>;
   /** Like `attack`, with an upstream that follows the script. Without one it serves everybody properly. */
@@ -140,11 +151,19 @@ export async function startHttpTarget(
     dialled: [],
   };
   const watch = new Watch();
+  const forget = (peer: RawHttpPeer): void => {
+    current.dialled = current.dialled.filter((other) => other !== peer);
+  };
   const upstream = await startRawUpstream(scope, (peer) => {
     current.dialled.push(peer);
+    for (const event of ['end', 'error']) {
+      peer.socket.once(event, () => {
+        if (peer.text === '') forget(peer);
+      });
+    }
     whenHeadArrived(peer, (head) => {
       if (head.includes(BYSTANDER)) {
-        current.dialled.splice(current.dialled.indexOf(peer), 1);
+        forget(peer);
         serveProperly(peer, head);
         return;
       }
@@ -172,6 +191,10 @@ export async function startHttpTarget(
     },
     get dialled() {
       return current.dialled;
+    },
+    async assertDialled(count) {
+      await untilAtMost(() => current.dialled.length, count, 'connections upstream', SOON);
+      assert.equal(current.dialled.length, count);
     },
     firstDialled: () => watch.until(() => current.heads.length > 0 && current.dialled[0], 'a request upstream'),
     attackWith,

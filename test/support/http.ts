@@ -3,10 +3,16 @@ import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import type { TestContext } from 'node:test';
-import type { Log } from '../../src/core/report.ts';
+import type { Log, RequestRefusal, UpgradeFailure } from '../../src/core/events.ts';
+import { NO_HEALTH } from '../../src/core/failover.ts';
 import type { UpstreamTarget } from '../../src/core/settings.ts';
-import { createHttpForwarder } from '../../src/io/http-forward.ts';
-import type { HttpForwarderOptions } from '../../src/io/http-forward.ts';
+import { PlainRequests } from '../../src/forward/plain-requests.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import type { RequestLimits } from '../../src/server/descriptors.ts';
+import { redactTarget } from '../../src/http/redact.ts';
+import { identify } from '../../src/http/request-identity.ts';
+import { createHttpForwarder, type HttpForwarderOptions } from '../../src/forward/forwarder.ts';
+import { routeTo } from './routes.ts';
 
 /** Starts a server on a free port of 127.0.0.1 and stops it, with its connections, after the test. */
 export async function listen(t: TestContext, server: net.Server, path?: string): Promise<number> {
@@ -103,6 +109,18 @@ export function rawClient(t: TestContext, port: number, text = ''): RawPeer {
   return peer;
 }
 
+/** An answer whose connection stays. */
+export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+/** One request without a body and its answer, seen from both ends. The connections stay, and what has passed is forgotten. */
+export async function answerKept(server: RawPeer, client: RawPeer): Promise<void> {
+  await server.until('\r\n\r\n');
+  server.write(OK);
+  await client.until('ok');
+  server.take();
+  client.take();
+}
+
 /** A server that speaks by hand; its connections come out of `next`, in order. */
 export async function rawServer(
   t: TestContext,
@@ -151,33 +169,62 @@ export interface Front {
   readonly log: ReturnType<typeof memoryLog>;
   /** `[route, status]` of every request that is over. */
   readonly requests: [string, number][];
+  /** Why those were refused that were. */
+  readonly refusals: readonly RequestRefusal[];
+  readonly failures: readonly UpgradeFailure[];
   /** Resolves when so many requests are over. */
   readonly over: (count: number) => Promise<void>;
 }
 
+type FrontOptions = Partial<HttpForwarderOptions> & {
+  readonly connect?: number;
+  readonly stall?: number;
+  readonly headerBytes?: number;
+};
+
 /** A server that hands every request to a forwarder of its own, which is closed after the test. */
 export async function front(
   t: TestContext,
-  upstream: UpstreamTarget,
-  options: Partial<HttpForwarderOptions> = {},
+  upstream: UpstreamTarget | readonly UpstreamTarget[],
+  { connect = Infinity, stall = Infinity, headerBytes = 16_384, ...options }: FrontOptions = {},
+  limits: RequestLimits = { requests: Infinity, requestsPerIp: Infinity },
 ): Promise<Front> {
   const log = memoryLog();
   const requests: [string, number][] = [];
+  const refusals: RequestRefusal[] = [];
+  const failures: UpgradeFailure[] = [];
   const news = new EventEmitter();
+  const observer = {
+    httpRequest: (name: string, status: number, refusal?: RequestRefusal) => {
+      if (refusal !== undefined) refusals.push(refusal);
+      requests.push([name, status]);
+      news.emit('over');
+    },
+    upgradeFailed: (failure: UpgradeFailure) => void failures.push(failure),
+  };
   const forwarder = createHttpForwarder({
     trusted: () => false,
-    connectTimeoutMs: Infinity,
+    routes: [],
     upstreamTls: { ca: 'system', verify: true },
-    observer: {
-      httpRequest: (route, status) => {
-        requests.push([route, status]);
-        news.emit('over');
-      },
-    },
+    health: NO_HEALTH,
+    observer,
     log,
     ...options,
   });
-  const onRequest: http.RequestListener = (req, res) => forwarder.handle(req, res, upstream, 'alpha');
+  const route = routeTo(upstream, 'alpha', { timeouts: { connect, stall }, limits: { headerBytes } });
+  const plain = new PlainRequests({
+    settings: () => ({ routes: [route], log: { requests: false } }),
+    limits: () => limits,
+    isProbe: () => false,
+    resolveClient: () => '192.0.2.1',
+    identify: (req) => identify(req.rawHeaders, false),
+    redact: (target) => redactTarget(target, 'redact'),
+    forwarder,
+    observer,
+    log,
+    clock: systemClock,
+  });
+  const onRequest: http.RequestListener = (req, res) => plain.handle(req, res);
   const server = plainServer(onRequest);
   server.on('checkContinue', onRequest);
   const port = await listen(t, server);
@@ -185,7 +232,7 @@ export async function front(
   async function over(count: number): Promise<void> {
     while (requests.length < count) await once(news, 'over');
   }
-  return { port, log, requests, over };
+  return { port, log, requests, refusals, failures, over };
 }
 
 /** A log that keeps its lines. */

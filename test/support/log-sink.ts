@@ -1,5 +1,5 @@
 /** A place for log lines in tests: everything that was written, as text and as parsed lines. */
-import { createLogger } from '../../src/observe/logger.ts';
+import { createLogger } from '../../src/observe/log/logger.ts';
 import type { Settings } from '../../src/core/settings.ts';
 
 type LogSettings = Settings['log'];
@@ -20,11 +20,17 @@ export class LogSink {
 }
 
 /** A logger that writes JSON at `trace` into a sink, unless told otherwise. */
-export function createSinkLogger(settings: Partial<LogSettings> = {}): {
+export function createSinkLogger(
+  settings: Partial<LogSettings> = {},
+  now = (): number => performance.now(),
+): {
   sink: LogSink;
   log: ReturnType<typeof createLogger>;
 } {
   const sink = new LogSink();
-  const log = createLogger({ level: 'trace', format: 'json', query: 'redact', ...settings }, sink);
+  const log = createLogger(
+    { level: 'trace', format: 'json', query: 'redact', requests: false, ...settings },
+    { destination: sink, now },
+  );
   return { sink, log };
 }

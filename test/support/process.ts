@@ -11,7 +11,7 @@ import { Watch } from './watch.ts';
 
 export const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 /** How long a child may take over an orderly end. */
-const STOP_PATIENCE = 10_000;
+const STOP_PATIENCE = 60_000;
 
 export interface Exit {
   readonly code: number | null;
@@ -21,17 +21,22 @@ export interface Exit {
 export class Child {
   stdout = '';
   stderr = '';
+  /** JSON lines on stdout; other lines are left out. */
+  readonly logs: Record<string, unknown>[] = [];
   readonly exited: Promise<Exit>;
   exit: Exit | null = null;
   readonly name: string;
   readonly process: ChildProcess;
   readonly #watch = new Watch();
+  /** A line that is not whole yet. */
+  #begun = '';
 
   constructor(name: string, process: ChildProcess) {
     this.name = name;
     this.process = process;
     process.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
+      this.#readLogs(text);
       this.#watch.changed();
     });
     process.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -53,12 +58,6 @@ export class Child {
   get pid(): number {
     if (this.process.pid === undefined) throw new Error(`${this.name} did not start`);
     return this.process.pid;
-  }
-
-  /** JSON lines on stdout; other lines are left out. */
-  get logs(): Record<string, unknown>[] {
-    const lines = this.stdout.split('\n').slice(0, -1);
-    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   /** Waits for a log line with this message whose fields fit. */
@@ -95,6 +94,12 @@ export class Child {
     await this.exited;
     clearTimeout(kill);
     return this.exited;
+  }
+
+  #readLogs(text: string): void {
+    const lines = (this.#begun + text).split('\n');
+    this.#begun = lines.pop() ?? '';
+    for (const line of lines) if (line.startsWith('{"')) this.logs.push(JSON.parse(line) as Record<string, unknown>);
   }
 
   #output(): string {
@@ -142,12 +147,12 @@ export async function untilListening(child: Child, port: number): Promise<void> 
 }
 
 export interface ProgramOptions {
-  /** For Node itself. */
-  readonly nodeArgs?: readonly string[];
   readonly args?: readonly string[];
   /** Short form of `WSKP_` variables: `{ KEEPALIVE_PING_INTERVAL: '200ms' }`. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** `ulimit -n` of the program. */
+  readonly descriptors?: number;
 }
 
 export interface Program {
@@ -185,7 +190,12 @@ export function spawnProgram(cleanup: Cleanup, options: ProgramOptions): Child {
     `WSKP_${name}`,
     value,
   ]);
-  return startChild(cleanup, process.execPath, [...(options.nodeArgs ?? []), MAIN, ...(options.args ?? [])], {
+  const command = [process.execPath, MAIN, ...(options.args ?? [])];
+  const { descriptors } = options;
+  const limited =
+    descriptors === undefined ? command : ['bash', '-c', `ulimit -n ${descriptors}; exec "$@"`, 'bash', ...command];
+  const [program = '', ...args] = limited;
+  return startChild(cleanup, program, args, {
     env: Object.fromEntries([...inherited, ...settings]) as NodeJS.ProcessEnv,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });

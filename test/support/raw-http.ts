@@ -81,20 +81,34 @@ export interface RawUpstream {
   peer(index?: number): Promise<RawHttpPeer>;
 }
 
-/** A server that does what the test says, by its first connection or by `script` on each. */
-export async function startRawUpstream(t: Cleanup, script?: (peer: RawHttpPeer) => unknown): Promise<RawUpstream> {
+/**
+ * A server that does what the test says, by its first connection or by `script` on each.
+ *
+ * @param isTried the whole program stands before it, which tries now and then whether connections are taken: those that send nothing do not count
+ */
+export async function startRawUpstream(
+  t: Cleanup,
+  script?: (peer: RawHttpPeer) => unknown,
+  isTried = false,
+): Promise<RawUpstream> {
   const peers: RawHttpPeer[] = [];
+  const sockets = new Set<Socket>();
   const watch = new Watch();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const peer = new RawHttpPeer(socket);
-    peers.push(peer);
+    sockets.add(socket);
+    const note = (): void => {
+      peers.push(peer);
+      watch.changed();
+    };
+    if (isTried) socket.once('data', note);
+    else note();
     void script?.(peer);
-    watch.changed();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
-    for (const peer of peers) peer.socket.destroy();
+    for (const socket of sockets) socket.destroy();
     server.close();
   });
   const { port } = server.address() as AddressInfo;

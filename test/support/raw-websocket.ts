@@ -16,6 +16,8 @@ export interface PeerOptions {
 }
 
 export interface ConnectOptions extends PeerOptions {
+  /** Where the connection comes from. */
+  readonly localAddress?: string;
   readonly port: number;
   readonly host?: string;
   readonly path?: string;
@@ -166,7 +168,9 @@ export class RawPeer {
 /** Connects and upgrades. Rejects with the answer's head when it is not a 101. */
 export async function connectRaw(cleanup: Cleanup, options: ConnectOptions): Promise<RawPeer> {
   const host = options.host ?? '127.0.0.1';
-  const socket = connect({ host, port: options.port, allowHalfOpen: options.allowHalfOpen ?? false, noDelay: true });
+  const { allowHalfOpen = false, localAddress } = options;
+  const from = localAddress === undefined ? {} : { localAddress };
+  const socket = connect({ host, port: options.port, allowHalfOpen, noDelay: true, ...from });
   atEnd(cleanup, () => socket.destroy());
   const lines = [
     `GET ${options.path ?? '/ws?password=x&username=raw'} HTTP/1.1`,
@@ -219,18 +223,21 @@ export async function startRawServer(cleanup: Cleanup, options: ServerOptions = 
 export async function acceptRaw(socket: Socket, options: ServerOptions): Promise<RawPeer | null> {
   const head = await readHead(socket).catch(() => null);
   if (head === null) return null;
-  const key = /^sec-websocket-key: *(\S+)/im.exec(head)?.[1] ?? '';
-  // RFC 6455 4.2.2
-  const digest = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
   const lines = [
     'HTTP/1.1 101 Switching Protocols',
     'Upgrade: websocket',
     'Connection: Upgrade',
-    `Sec-WebSocket-Accept: ${digest}`,
+    `Sec-WebSocket-Accept: ${acceptKey(head)}`,
     ...(options.headers ?? []),
   ];
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   return startPeer(socket, head, 'server', options);
+}
+
+/** The right answer to the key in a request's head (RFC 6455 4.2.2). */
+export function acceptKey(head: string): string {
+  const key = /^sec-websocket-key: *(\S+)/im.exec(head)?.[1] ?? '';
+  return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 }
 
 function startPeer(socket: Socket, head: string, role: 'client' | 'server', options: PeerOptions): RawPeer {

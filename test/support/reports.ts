@@ -1,13 +1,18 @@
 /** Facts about connections, as the relay would report them, for tests of what is made of them. */
-import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
-import type { CloseReport, ConnectionInfo, UpgradeFailure } from '../../src/core/report.ts';
+import type { MetricsSource } from '../../src/observe/metrics/live-gauges.ts';
+import { createMetrics, type Metrics, type MetricsOptions } from '../../src/observe/metrics/metrics.ts';
+import { judgedEnd as withRecall } from '../../src/observe/verdict.ts';
+import type { JudgedEnd } from '../../src/observe/verdict-words.ts';
+import type { CloseReport, ConnectionInfo, Observer, TrafficObserver, UpgradeFailure } from '../../src/core/events.ts';
 
 export const connectionInfo = (more: Partial<ConnectionInfo> = {}): ConnectionInfo => ({
   id: 'c1',
   route: 'default',
   client: '203.0.113.7',
   front: '10.0.0.1',
+  frontIsKnown: true,
   path: '/ws?password=[redacted]',
+  request: { host: 'rooms.example.com', userAgent: 'Mozilla/5.0', requestId: 'r1' },
   ...more,
 });
 
@@ -30,16 +35,27 @@ export const closeReport = (more: Partial<CloseReport> = {}): CloseReport => ({
   pingsUpstream: 6,
   pongsClient: 7,
   pongsUpstream: 8,
+  unsolicitedPongs: 9,
   violationsUp: 0,
   violationsDown: 0,
   violation: null,
   rttMs: null,
+  answersPingsClient: true,
+  answersPingsUpstream: true,
   idleMs: 300,
+  wireIdleMs: 300,
+  pingUnanswered: false,
   ...more,
 });
 
-export const abruptEnd = (idleMs: number, more: Partial<CloseReport> = {}): CloseReport =>
-  closeReport({ cause: 'abrupt_end', idleMs, ...more });
+/** The same with what is known of others; an end that was alone, unless told otherwise. */
+export const judgedEnd = (more: Partial<JudgedEnd> = {}): JudgedEnd => ({
+  ...withRecall(closeReport(more), {}),
+  ...more,
+});
+
+export const abruptEnd = (wireIdleMs: number, more: Partial<CloseReport> = {}): CloseReport =>
+  closeReport({ cause: 'abrupt_end', idleMs: wireIdleMs, wireIdleMs, ...more });
 
 export const upgradeFailure = (more: Partial<UpgradeFailure> = {}): UpgradeFailure => ({
   reason: 'upstream_unreachable',
@@ -51,15 +67,40 @@ export const upgradeFailure = (more: Partial<UpgradeFailure> = {}): UpgradeFailu
   ...more,
 });
 
+/** Is told everything and does nothing. */
+export const SILENT: Observer & TrafficObserver = {
+  opened() {},
+  closed() {},
+  upgradeFailed() {},
+  httpRequest() {},
+  ponged() {},
+  outlived() {},
+  stoodStill() {},
+  oddHandshake() {},
+  bridged() {},
+};
+
+/** One route with one upstream and nothing open. */
+export const metricsSource = (more: Partial<MetricsSource> = {}): MetricsSource => ({
+  routes: () => ['default'],
+  openConnections: () => [],
+  pingIntervals: () => [{ route: 'default', intervalMs: 10_000 }],
+  connectionsLimit: () => 100,
+  upstreams: () => [{ route: 'default', upstream: 0, isUp: true }],
+  droppedLogLines: () => 0,
+  ...more,
+});
+
 /** Metrics in which everything has happened once, so that every series has a value. */
-export function metricsInUse(): Metrics {
-  const metrics = createMetrics({ version: '1', commit: 'c' });
-  metrics.attach({ openConnections: () => [], pingIntervals: () => [{ route: 'default', intervalMs: 10_000 }] });
-  metrics.opened();
+export function metricsInUse(options: MetricsOptions = {}): Metrics {
+  const metrics = createMetrics({ version: '1', commit: 'c' }, options);
+  metrics.attach(metricsSource());
+  metrics.opened('default');
   metrics.ended(closeReport());
   metrics.closed('default', 'client', 'close_frame');
   metrics.upgradeFailed('default', 'origin');
   metrics.httpRequest('default', 200);
+  metrics.httpRequest('none', 404, 'no_route');
   metrics.rtt('client', 0.02);
   metrics.bridged('default');
   return metrics;

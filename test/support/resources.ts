@@ -4,8 +4,8 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** For sockets that are just closing. Shorter than the timeouts that would hide what is kept too long. */
-const PATIENCE = 3000;
+/** For sockets that are just closing, and for clients that left before they were accepted: a loop takes one of them in a round. */
+const PATIENCE = 60_000;
 
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
@@ -16,8 +16,13 @@ export function timers(): number {
 }
 
 /** Waits until a figure has come down; rejects with what it is instead. */
-export async function untilAtMost(figure: () => number, most: number, what: string): Promise<void> {
-  const deadline = performance.now() + PATIENCE;
+export async function untilAtMost(
+  figure: () => number,
+  most: number,
+  what: string,
+  patience = PATIENCE,
+): Promise<void> {
+  const deadline = performance.now() + patience;
   while (figure() > most) {
     if (performance.now() > deadline) throw new Error(`${what}: ${figure()} instead of at most ${most}`);
     await setImmediate();

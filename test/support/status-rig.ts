@@ -1,15 +1,16 @@
 /** The status page without a proxy behind it: what it shows is up to the test, thousands of connections too. */
 import type { Server } from 'node:http';
 import type { Lesson } from '../../src/core/adaptive.ts';
-import type { ConnectionView } from '../../src/core/report.ts';
-import { createAdminServer } from '../../src/io/admin.ts';
-import { systemClock } from '../../src/io/clock.ts';
-import { listen } from '../../src/io/server.ts';
-import type { Timing } from '../../src/observe/closing-desk.ts';
-import { Feed } from '../../src/observe/status/feed.ts';
-import { Ledger } from '../../src/observe/status/ledger.ts';
-import { PAGE, PAGE_POLICY } from '../../src/observe/status/page.ts';
-import type { RouteView } from '../../src/observe/status/view.ts';
+import type { ConnectionView } from '../../src/core/events.ts';
+import { createAdminServer } from '../../src/admin/server.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { listen } from '../../src/server/server.ts';
+import type { Timing } from '../../src/observe/close-groups.ts';
+import { Feed } from '../../src/admin/status/feed.ts';
+import { History } from '../../src/admin/status/history.ts';
+import { statusPages } from '../../src/admin/status/page.ts';
+import type { UpstreamStatus } from '../../src/admin/upstreams.ts';
+import type { RouteView } from '../../src/admin/status/view.ts';
 import { atEnd, type Cleanup } from './cleanup.ts';
 import { createSinkLogger } from './log-sink.ts';
 import { connectionInfo } from './reports.ts';
@@ -19,11 +20,14 @@ export type MutableView = { -readonly [Key in keyof ConnectionView]: ConnectionV
 export interface StatusRig {
   readonly port: number;
   readonly feed: Feed;
-  readonly ledger: Ledger;
+  readonly events: History;
   readonly connections: MutableView[];
   readonly routes: RouteView[];
   readonly lessons: Lesson[];
+  readonly upstreams: UpstreamStatus[];
   isDraining: boolean;
+  /** What is noted lies this far from the start of the rig, in ms, all of it in one minute; 0: it is noted now. */
+  wallOffset: number;
 }
 
 /** A connection that was opened now. */
@@ -33,6 +37,7 @@ export const connectionView = (more: Partial<ConnectionView> = {}): MutableView 
   activeAt: systemClock.now(),
   state: 'open',
   rttMs: null,
+  answersPings: true,
   pings: 0,
   pongs: 0,
   intervalMs: 10_000,
@@ -43,23 +48,27 @@ export const connectionView = (more: Partial<ConnectionView> = {}): MutableView 
 
 /** @param timing of the feed; what it shows goes by the system's clock */
 export async function startStatusRig(cleanup: Cleanup, timing: Timing = systemClock): Promise<StatusRig> {
-  const ledger = new Ledger({ now: () => systemClock.now(), wallClock: Date.now });
   const connections: MutableView[] = [];
   const routes: RouteView[] = [{ name: 'default', intervalMs: 10_000, adaptive: true }];
   const lessons: Lesson[] = [];
-  const state = { isDraining: false };
+  const upstreams: UpstreamStatus[] = [];
+  const state = { isDraining: false, wallOffset: 0 };
+  const bornAt = Date.now();
+  const wallClock = (): number => (state.wallOffset === 0 ? Date.now() : bornAt + state.wallOffset);
+  const events = new History({ now: () => systemClock.now(), wallClock });
   const source = {
     connections: () => connections,
     routes: () => routes,
     lessons: () => lessons,
     isDraining: () => state.isDraining,
+    upstreams: () => upstreams,
+    connectionsLimit: () => 29_491,
   };
   const startedAt = systemClock.now() - 3_723_000;
-  const feed = new Feed({ version: '1.2.3', ledger, source, startedAt, timing, wallClock: Date.now });
-  const page = { status: 200, contentType: 'text/html; charset=utf-8', body: PAGE, headers: PAGE_POLICY };
+  const feed = new Feed({ version: '1.2.3', events, source, startedAt, timing, wallClock: Date.now });
   const server = createAdminServer({
     hosts: () => [],
-    pages: new Map([['/', { anyHost: false, answer: () => page }]]),
+    pages: statusPages(),
     livePath: '/live',
     onLive: feed.handleUpgrade,
     log: createSinkLogger().log,
@@ -70,10 +79,10 @@ export async function startStatusRig(cleanup: Cleanup, timing: Timing = systemCl
     server.close();
     server.closeAllConnections();
   });
-  return Object.assign(state, { port, feed, ledger, connections, routes, lessons });
+  return Object.assign(state, { port, feed, events, connections, routes, lessons, upstreams });
 }
 
 async function start(server: Server): Promise<number> {
-  const address = await listen(server, { kind: 'tcp', host: '127.0.0.1', port: 0 });
+  const address = await listen(server, { kind: 'tcp', host: '127.0.0.1', port: 0 }, 'admin.listen');
   return address.kind === 'tcp' ? address.port : 0;
 }

@@ -3,59 +3,67 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { endToEnd } from '../../src/core/raw-headers.ts';
-import type { UpgradeFailure } from '../../src/core/report.ts';
-import type { Route, UpstreamTarget } from '../../src/core/settings.ts';
-import { systemClock } from '../../src/io/clock.ts';
-import { Turn } from '../../src/io/turn.ts';
-import { createUpgradeHandler } from '../../src/io/upgrade.ts';
-import type { TunnelParts, UpgradeDeps, UpgradeSettings } from '../../src/io/upgrade.ts';
+import { endToEnd } from '../../src/http/headers.ts';
+import type { UpgradeFailure } from '../../src/core/events.ts';
+import { NO_HEALTH } from '../../src/core/failover.ts';
+import type { Route, Timeouts, UpstreamTarget } from '../../src/core/settings.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { DialQueues } from '../../src/runtime/dial-queue.ts';
+import { ReadBatch } from '../../src/tunnel/read-batch.ts';
+import type { TunnelParts } from '../../src/tunnel/connection.ts';
+import { createUpgradeHandler, type UpgradeDeps, type UpgradeSettings } from '../../src/tunnel/upgrade.ts';
 import type { Cleanup } from './cleanup.ts';
+import { routeTo, TIMEOUTS } from './routes.ts';
 import { Watch } from './watch.ts';
 
-const ping = { interval: Infinity, timeout: Infinity, mode: 'idle' } as const;
-
-export function routeTo(upstream: UpstreamTarget, name = 'default', path: string | null = null): Route {
-  const keepalive = { client: ping, upstream: ping, adaptive: false, frontIdleTimeout: Infinity };
-  return { name, host: null, path, upstream, keepalive };
-}
-
 export interface HarnessOptions {
-  readonly upstream: UpstreamTarget;
-  readonly settings?: Partial<Omit<UpgradeSettings, 'timeouts' | 'limits'>>;
-  readonly timeouts?: Partial<UpgradeSettings['timeouts']>;
+  readonly upstream: UpstreamTarget | readonly UpstreamTarget[];
+  readonly settings?: Partial<Omit<UpgradeSettings, 'timeouts'>>;
+  readonly timeouts?: Partial<Timeouts>;
   readonly headerBytes?: number;
   readonly deps?: Partial<UpgradeDeps>;
   /** Sees the client's socket before the handler does. */
   readonly onUpgrade?: (socket: Duplex) => unknown;
 }
 
+/** What `openTunnel` was called with. */
+interface Opened extends TunnelParts {
+  readonly route: Route;
+  readonly isExtended: boolean;
+}
+
 export interface Harness {
   readonly port: number;
   readonly failures: readonly UpgradeFailure[];
-  readonly tunnels: readonly TunnelParts[];
+  /** What was odd about the answers of upstreams that were passed on. */
+  readonly odd: readonly string[];
+  readonly tunnels: readonly Opened[];
   /** The first failure or tunnel, as soon as it is there. */
   failure(): Promise<UpgradeFailure>;
-  tunnel(): Promise<TunnelParts>;
+  tunnel(): Promise<Opened>;
 }
 
 export async function startHarness(t: Cleanup, options: HarnessOptions): Promise<Harness> {
   const failures: UpgradeFailure[] = [];
-  const tunnels: TunnelParts[] = [];
+  const odd: string[] = [];
+  const tunnels: Opened[] = [];
   const watch = new Watch();
   const settings = settingsOf(options);
   const handler = createUpgradeHandler({
-    turn: new Turn(systemClock),
+    batch: new ReadBatch(systemClock),
+    dials: new DialQueues(() => Infinity),
+    health: NO_HEALTH,
     settings: () => settings,
     forwardHeaders: (headers) => endToEnd(headers),
+    identify: () => ({ host: '', userAgent: '', requestId: 'r1' }),
     resolveClient: (peer) => peer,
     redact: (target) => target.replace(/=[^&]*/g, '=[redacted]'),
     admit: () => null,
     renderError: (status, _accept, detail, headers) => errorText(status, detail, headers),
-    openTunnel: (parts) => {
-      tunnels.push(parts);
+    openTunnel: (parts, route, isExtended) => {
+      tunnels.push({ ...parts, route, isExtended });
       t.after(() => {
-        parts.socket.destroy();
+        parts.client.destroy();
         parts.upstream.destroy();
       });
       watch.changed();
@@ -65,6 +73,7 @@ export async function startHarness(t: Cleanup, options: HarnessOptions): Promise
         failures.push(failure);
         watch.changed();
       },
+      oddHandshake: (_route, detail) => void odd.push(detail),
     },
     ...options.deps,
   });
@@ -75,6 +84,7 @@ export async function startHarness(t: Cleanup, options: HarnessOptions): Promise
   return {
     port,
     failures,
+    odd,
     tunnels,
     failure: () => watch.until(() => failures[0], 'a failure'),
     tunnel: () =>
@@ -86,13 +96,13 @@ export async function startHarness(t: Cleanup, options: HarnessOptions): Promise
 }
 
 function settingsOf(options: HarnessOptions): UpgradeSettings {
+  const { headerBytes = 16_384, timeouts = {} } = options;
   return {
-    routes: [routeTo(options.upstream)],
+    routes: [routeTo(options.upstream, 'default', { timeouts, limits: { headerBytes } })],
     allowedOrigins: [],
     upstreamTls: { ca: 'system', verify: true },
     ...options.settings,
-    timeouts: { connect: 5000, handshake: 15_000, stall: 60_000, ...options.timeouts },
-    limits: { headerBytes: options.headerBytes ?? 16 * 1024 },
+    timeouts: { ...TIMEOUTS, ...timeouts },
   };
 }
 

@@ -2,7 +2,7 @@
 export type { Cleanup } from './cleanup.ts';
 
 /** For peers on a loaded machine. It only bounds how long a failing test takes. */
-const PATIENCE = 15_000;
+const PATIENCE = 90_000;
 
 export class Watch {
   readonly #waiting = new Set<() => void>();
