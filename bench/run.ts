@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../test/support/free-port.ts';
+import { Scope } from '../test/support/scope.ts';
 import type { Load, Sample, StormLoad } from './loads.ts';
 import type { Cores } from './machine.ts';
 import { limitMemory, type MemoryLimit } from './memory-limit.ts';
@@ -49,6 +50,7 @@ export class Runner {
   readonly #tools: Tools;
   readonly #results: Results;
   readonly #report: (line: string) => void;
+  readonly #ports = new Scope();
 
   constructor(plan: Plan, tools: Tools, results: Results, report: (line: string) => void) {
     this.#plan = plan;
@@ -58,13 +60,17 @@ export class Runner {
   }
 
   async run(): Promise<void> {
-    for (const group of new Set(this.#plan.loads.map((load) => load.group))) {
-      await this.#runGroup(this.#plan.loads.filter((load) => load.group === group));
+    try {
+      for (const group of new Set(this.#plan.loads.map((load) => load.group))) {
+        await this.#runGroup(this.#plan.loads.filter((load) => load.group === group));
+      }
+    } finally {
+      await this.#ports.undo();
     }
   }
 
   async #runGroup(loads: readonly Load[]): Promise<void> {
-    const upstream = await freePort();
+    const upstream = await freePort(this.#ports);
     const echo = new Running(this.#tool(this.#tools.echo, [String(upstream)]), 'echo');
     await echo.listening(upstream);
     const wanted = this.#plan.systems.filter((system) => loads.some((load) => load.systems.includes(system)));
@@ -119,10 +125,10 @@ export class Runner {
   }
 
   async #start(system: SystemName, upstream: number, limit: MemoryLimit | null = null): Promise<Stand> {
-    const port = await freePort();
+    const port = await freePort(this.#ports);
     const folder = `${this.#plan.folder}/${system}`;
     mkdirSync(folder, { recursive: true });
-    const place = { port, upstream, admin: await freePort(), folder };
+    const place = { port, upstream, admin: await freePort(this.#ports), folder };
     const program = command(system, place, this.#tools.peers, this.#plan);
     if (program === null) return { system, port: upstream, proxy: null };
     const limited = limit === null ? {} : { procs: limit.procs };

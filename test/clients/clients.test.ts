@@ -27,7 +27,7 @@ async function startProxy(
   upstream: number,
   settings: Record<string, string>,
 ): Promise<Server & { readonly child: Child }> {
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const args = ['--listen', `127.0.0.1:${port}`, '--upstream', `http://127.0.0.1:${upstream}`];
   const start = async (): Promise<Child> => {
     const child = spawnProgram(cleanup, { args, settings, cwd: '/' });

@@ -37,7 +37,7 @@ function speakGraphql(server: WebSocketServer): void {
 
 function inProcess(behave: (server: WebSocketServer) => void): StartServer {
   return async (cleanup) => {
-    const port = await freePort();
+    const port = await freePort(cleanup);
     const open = async (): Promise<WebSocketServer> => {
       const server = new WebSocketServer({ host: '127.0.0.1', port });
       behave(server);
@@ -63,7 +63,7 @@ function inProcess(behave: (server: WebSocketServer) => void): StartServer {
 
 function python(library: string): StartServer {
   return async (cleanup) => {
-    const port = await freePort();
+    const port = await freePort(cleanup);
     const open = async (): Promise<ReturnType<typeof startChild>> => {
       const child = startChild(cleanup, PYTHON, [PEERS, library, 'server', String(port)]);
       await untilListening(child, port);

@@ -146,7 +146,7 @@ async function playStop(sees: 'client' | 'upstream'): Promise<WayRow> {
 
 async function playHandshake(what: string, answer: ((accept: string) => string) | null): Promise<WayRow> {
   const seen = await onEachHop(HOPS, async (scope, hop) => {
-    const port = answer === null ? await freePort() : await startAnswering(scope, answer);
+    const port = answer === null ? await freePort(scope) : await startAnswering(scope, answer);
     const { port: entry } = await startHop(scope, hop, port);
     return connectRaw(scope, { port: entry }).then(
       () => '101',

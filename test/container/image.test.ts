@@ -28,7 +28,7 @@ interface Running {
 }
 
 async function startContainer(cleanup: Cleanup, image: Image, room: Room, first: boolean): Promise<Running> {
-  const [port, admin] = [await freePort(), await freePort()];
+  const [port, admin] = [await freePort(cleanup), await freePort(cleanup)];
   const settings = {
     UPSTREAM: `http://127.0.0.1:${room.port}`,
     LISTEN: `127.0.0.1:${port}`,
@@ -109,7 +109,7 @@ describe('the image', { skip: container.skipWithoutRoot }, () => {
   test('is healthy while it runs, and not before', async (t) => {
     const room = await startQuietRoom(t);
     const command = container.commandOf(image, 'HEALTHCHECK');
-    const admin = { ADMIN_LISTEN: `127.0.0.1:${await freePort()}` };
+    const admin = { ADMIN_LISTEN: `127.0.0.1:${await freePort(t)}` };
     const early = container.startInImage(t, image, { command, settings: admin });
     assert.equal((await early.exited).code, 1, early.stderr);
     const { settings } = await startContainer(t, image, room, false);

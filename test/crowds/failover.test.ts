@@ -59,7 +59,7 @@ class Mortal {
 
 async function start(t: TestContext, count: number): Promise<{ program: Program; upstreams: Mortal[] }> {
   const upstreams: Mortal[] = [];
-  while (upstreams.length < count) upstreams.push(new Mortal(await freePort()));
+  while (upstreams.length < count) upstreams.push(new Mortal(await freePort(t)));
   for (const upstream of upstreams) {
     await upstream.rise();
     t.after(() => upstream.die());

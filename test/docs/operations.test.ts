@@ -100,7 +100,7 @@ test('every path of its table answers on the admin listener', async (t) => {
 test('an admin port that is taken is fatal, and the health check asks the one that is not', async (t) => {
   const room = await startRoom({ host: '127.0.0.1', port: 0 });
   atEnd(t, () => room.close());
-  const settings = { ADMIN_LISTEN: `127.0.0.1:${await freePort()}` };
+  const settings = { ADMIN_LISTEN: `127.0.0.1:${await freePort(t)}` };
   await startProxy(t, room.port, settings);
   const second = spawnProgram(t, { args: ['--upstream', 'http://127.0.0.1:1', '--listen', '127.0.0.1:0'], settings });
   assert.equal((await second.exited).code, 1);

@@ -48,7 +48,7 @@ test('an answer that takes longer than the front waits arrives through the proxy
   skip: skipWithout('nginx'),
 }, async (t) => {
   const thinker = await startThinker(t);
-  const [file, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort()];
+  const [file, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort(t)];
   const places = { [PROXY_ADDRESS]: `127.0.0.1:${port}`, '127.0.0.1:8000': `127.0.0.1:${thinker}` };
   writeFileSync(file, adapt(readExample('model-server/config.yaml'), places));
   const settings = { KEEPALIVE_PING_INTERVAL: '300ms' };

@@ -15,7 +15,7 @@ test('a server that never pings keeps its clients behind nginx, and loses them w
   skip: skipWithout('nginx'),
 }, async (t) => {
   const server = await startEchoServer(t, false);
-  const [file, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort()];
+  const [file, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort(t)];
   const places = { [PROXY_ADDRESS]: `127.0.0.1:${port}`, '127.0.0.1:9000': `127.0.0.1:${server}` };
   writeFileSync(file, adapt(readExample('quiet-server/config.yaml'), places));
   const settings = { KEEPALIVE_PING_INTERVAL: '300ms' };

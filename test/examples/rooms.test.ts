@@ -34,7 +34,7 @@ const plain = (t: TestContext, name: string): Promise<string> => startNamed(t, n
 
 /** Starts the proxy with an example. @returns its port */
 async function startWith(t: TestContext, file: string, places: Readonly<Record<string, string>>): Promise<number> {
-  const [config, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort()];
+  const [config, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort(t)];
   writeFileSync(config, adapt(readExample(file), { [PROXY_ADDRESS]: `127.0.0.1:${port}`, ...places }));
   await spawnProgram(t, { args: ['--config', config] }).log('listening');
   return port;

@@ -71,7 +71,7 @@ test("its environment is the image's, as far as every Node that is allowed knows
 test('its command runs with its configuration, and its reload is understood', async (t) => {
   const room = await startRoom({ host: '127.0.0.1', port: 0 });
   atEnd(t, () => room.close());
-  const [file, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort()];
+  const [file, port] = [`${await temporaryFolder(t)}/config.yaml`, await freePort(t)];
   const places = { [PROXY_ADDRESS]: `127.0.0.1:${port}`, '127.0.0.1:8080': `127.0.0.1:${room.port}` };
   writeFileSync(file, adapt(readExample('systemd/config.yaml'), places));
   const [, ...args] = adapt(valueOf('ExecStart'), { [CONFIG]: file }).split(' ');

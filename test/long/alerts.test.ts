@@ -84,7 +84,7 @@ test('a real Prometheus scrapes the program, loads the alerts and sees the first
   skip,
 }, async (t) => {
   const proxy = await startProxy(t, await deadPort());
-  const [target, port, folder] = [await adminPort(proxy), await freePort(), await temporaryFolder(t)];
+  const [target, port, folder] = [await adminPort(proxy), await freePort(t), await temporaryFolder(t)];
   const config = {
     global: { scrape_interval: '100ms', evaluation_interval: '100ms' },
     rule_files: [ALERTS],

@@ -28,7 +28,7 @@ for (const [name, listen] of [
   ['a name', (port: number) => `localhost:${port}`],
 ] as const)
   test(`healthcheck finds the program listening on ${name}, and exits with 0`, async (t) => {
-    const address = listen(await freePort());
+    const address = listen(await freePort(t));
     const proxy = await startProxy(t, await deadPort(), { ADMIN_LISTEN: address });
     await proxy.child.log('status page and metrics listening');
     const { code, stdout } = await check(t, address);
@@ -45,7 +45,7 @@ test('healthcheck finds the program listening on a unix socket', async (t) => {
 });
 
 test('healthcheck --ready exits with 1 while no upstream can be reached, and healthcheck alone with 0', async (t) => {
-  const address = `127.0.0.1:${await freePort()}`;
+  const address = `127.0.0.1:${await freePort(t)}`;
   const dead = await startProxy(t, await deadPort(), { ADMIN_LISTEN: address });
   await dead.child.log('status page and metrics listening');
   assert.equal((await check(t, address)).code, 0);
@@ -55,7 +55,7 @@ test('healthcheck --ready exits with 1 while no upstream can be reached, and hea
 });
 
 test('healthcheck --ready exits with 0 while one of several upstreams can be reached', async (t) => {
-  const [address, up] = [`127.0.0.1:${await freePort()}`, await startRawServer(t)];
+  const [address, up] = [`127.0.0.1:${await freePort(t)}`, await startRawServer(t)];
   const cwd = await temporaryFolder(t);
   const room = (name: string, port: number): string =>
     `  - {name: ${name}, path: /${name}, upstream: "http://127.0.0.1:${port}"}\n`;

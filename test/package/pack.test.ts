@@ -86,7 +86,7 @@ describe('the package', { skip }, () => {
     const room = await startRoom({ host: '127.0.0.1', port: 0 });
     atEnd(t, () => room.close());
     await copyFile(join(EXAMPLES, 'embedded/server.mjs'), join(folder, 'server.mjs'));
-    const port = await freePort();
+    const port = await freePort(t);
     const env = { ...surroundings(), LISTEN: `127.0.0.1:${port}`, UPSTREAM: `http://127.0.0.1:${room.port}` };
     const child = startChild(t, process.execPath, ['server.mjs'], { cwd: folder, env });
     await untilListening(child, port);

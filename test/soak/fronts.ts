@@ -19,7 +19,7 @@ export interface SoakFront {
 /** With a master process, as it runs in production. */
 export async function startNginx(cleanup: Cleanup, upstreamPort: number, connections: number): Promise<SoakFront> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'nginx.conf');
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   await mkdir(join(folder, 'logs'));
@@ -52,7 +52,7 @@ http {
 /** Each reload starts a process that takes the port over from the one before. */
 export async function startHaproxy(cleanup: Cleanup, upstreamPort: number, connections: number): Promise<SoakFront> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'haproxy.cfg');
   await writeFile(
     config,
@@ -86,6 +86,7 @@ backend room
       const old = child;
       child = start(['-sf', String(old.pid)]);
       await old.exited;
+      await untilListening(child, port);
     },
   };
 }

@@ -12,7 +12,7 @@ const MODULES = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'proxy_wstunn
 /** `site` is a virtual host on port 80, which becomes a free port. */
 export async function startApache(cleanup: Cleanup, site: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'apache.conf');
   // Debian's user for it; a process that is not root's stays what it is.
   const text = `

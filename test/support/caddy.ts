@@ -10,7 +10,7 @@ import { requireProgram } from './requirements.ts';
 /** The site `neko.example.com` becomes a free port without TLS. */
 export async function startCaddy(cleanup: Cleanup, text: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'Caddyfile');
   const site = text.replace(/^neko\.example\.com \{/m, `http://127.0.0.1:${port} {`);
   await writeFile(config, `{\n\tadmin off\n\tauto_https off\n}\n\n${site}`);

@@ -10,7 +10,7 @@ import { requireProgram } from './requirements.ts';
 /** `bind :80` becomes a free port. */
 export async function startHaproxyWith(cleanup: Cleanup, text: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'haproxy.cfg');
   await writeFile(config, text.replace('bind :80', `bind 127.0.0.1:${port}`));
   const child = startChild(cleanup, requireProgram('haproxy'), ['-db', '-f', config]);

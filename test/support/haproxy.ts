@@ -10,7 +10,7 @@ import { requireProgram } from './requirements.ts';
 /** `tunnelTimeout` in HAProxy's unit, e.g. `2s`. */
 export async function startHaproxy(cleanup: Cleanup, upstreamPort: number, tunnelTimeout: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'haproxy.cfg');
   await writeFile(config, configText(port, upstreamPort, tunnelTimeout));
   const child = startChild(cleanup, requireProgram('haproxy'), ['-db', '-f', config]);

@@ -36,7 +36,7 @@ export function startNginx(cleanup: Cleanup, server: string): Promise<Front> {
 /** `blocks` is what stands inside `http`; its `listen 80` becomes a free port. */
 export async function startNginxWith(cleanup: Cleanup, blocks: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'nginx.conf');
   // Without a master process nothing changes user, and one process is all there is to stop.
   const text = `

@@ -13,7 +13,7 @@ export interface Balancer {
 
 /** @param send `send-proxy` for version 1, `send-proxy-v2` */
 export async function startTcpHaproxy(cleanup: Cleanup, upstreamPort: number, send: string): Promise<Balancer> {
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const text = `
 defaults
   mode tcp
@@ -31,7 +31,7 @@ backend room
 
 /** nginx knows version 1 only. */
 export async function startNginxStream(cleanup: Cleanup, upstreamPort: number): Promise<Balancer> {
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const text = `
 load_module ${STREAM_MODULE};
 daemon off;

@@ -93,7 +93,7 @@ export interface Front {
 /** nginx with a master process, so that it can be reloaded. */
 export async function startMasterNginx(cleanup: Cleanup, upstreamPort: number, readTimeout: string): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'nginx.conf');
   const server = nginxBefore(upstreamPort, readTimeout);
   const text = `daemon off;\nworker_processes 1;\nworker_shutdown_timeout 1s;\npid ${folder}/nginx.pid;\nerror_log stderr warn;\nevents {}
@@ -111,7 +111,7 @@ export async function startForwardingHaproxy(
   tunnelTimeout: string,
 ): Promise<Front> {
   const folder = await temporaryFolder(cleanup);
-  const port = await freePort();
+  const port = await freePort(cleanup);
   const config = join(folder, 'haproxy.cfg');
   const timeouts = `timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n  timeout tunnel ${tunnelTimeout}`;
   await writeFile(
