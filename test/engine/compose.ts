@@ -22,13 +22,20 @@ const SHEETS: readonly Sheet[] = [
   { file: 'nginx-proxy-manager/compose.yaml', place: 'keepalive:8080', only: ['keepalive', 'neko'] },
 ];
 
-/** `docker compose`, or its forerunner. */
-async function composeCommand(): Promise<readonly [string, ...string[]]> {
-  return (await succeeds('docker', ['compose', 'version'])) ? ['docker', 'compose'] : ['docker-compose'];
+/** `docker compose`, or its forerunner; null: there is neither. */
+async function composeCommand(): Promise<readonly [string, ...string[]] | null> {
+  if (await succeeds('docker', ['compose', 'version'])) return ['docker', 'compose'];
+  return (await succeeds('docker-compose', ['version'])) ? ['docker-compose'] : null;
 }
 
 export async function tryCompose(table: Table): Promise<void> {
-  const [program, ...words] = await composeCommand();
+  const command = await composeCommand();
+  if (command === null) {
+    const why = new Error("neither Docker's compose plugin nor docker-compose is here");
+    await table.row('compose files', 'docker', 'up', () => Promise.reject(why));
+    return;
+  }
+  const [program, ...words] = command;
   for (const sheet of SHEETS) {
     const folder = join(PROJECT, 'examples', dirname(sheet.file));
     const compose = (...args: string[]): Promise<string> =>

@@ -31,7 +31,7 @@ else if (process.getuid?.() === 0 && (await Promise.all(TOOLS.map(has))).every(B
 else if (await has('podman')) await runAll(false, true);
 else
   process.stdout.write(
-    'skipped: no Docker daemon runs here and there is no podman; apt-get install docker.io podman slirp4netns debootstrap\n',
+    'skipped: no Docker daemon runs here and there is no podman; apt-get install docker.io docker-compose podman slirp4netns debootstrap\n',
   );
 
 /** Starts this file again where a daemon of its own runs. */

@@ -59,6 +59,8 @@ async function pictureOfStatus(browser: Browser, url: string, port: number): Pro
   await page.goto(url);
   // The closing line of an end without a Close comes a second late.
   await setTimeout(3_000);
+  // Explanations, and always the same.
+  await page.locator('section[aria-labelledby="words-title"]').evaluate((section) => section.remove());
   await shoot(page, 'status');
   await page.close();
   await scope.undo();
