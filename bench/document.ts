@@ -1,4 +1,5 @@
 /** The whole report. */
+import { dirname } from 'node:path';
 import { LOADS } from './loads.ts';
 import { type Cores, commit, describeCores, machine, versions } from './machine.ts';
 import type { Options } from './options.ts';
@@ -38,7 +39,7 @@ ${failures(results)}## How to repeat it
 
     npm ci && npm run bench
 
-It needs a C compiler, takes half an hour, and wants a machine that does nothing else. nginx and HAProxy take part when they are
+It needs a C compiler, takes an hour and a half, and wants a machine that does nothing else. nginx and HAProxy take part when they are
 installed. \`npm run bench -- --help\` shows how to look at a part of it: \`npm run bench -- --quick\` takes a minute.
 
 ${findings}`;
@@ -50,12 +51,16 @@ function conditions(run: Run, results: Results): string {
   const lines = [
     `Machine: ${machine()}; ${describeCores(run.cores)}`,
     `Versions: ${versions(run.systems, run.newerNode).join(', ')}`,
-    `Commit: ${commit()}, ${run.from.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+    `Commit: ${commit()}${otherBuild(run)}, ${run.from.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     `Rounds: ${run.rounds} in turn, ${run.secs} s measured after ${run.warm} s of the same load${run.loads.length < LOADS.length ? '; some loads only' : ''}`,
     `Other programs: ${results.foreign.toFixed(2)} cores on average, load average ${run.busyBefore.toFixed(2)} at the start${isNoisy ? ' – **not a quiet machine, so these figures are noisy**' : ''}`,
   ];
   if (headroom.length > 0) lines.push(`Generator without a proxy, against the fastest proxy: ${headroom.join(', ')}`);
   return lines.map((line) => `- ${line}`).join('\n');
+}
+
+function otherBuild({ other }: Run): string {
+  return other?.main == null ? '' : ` (the other build: ${commit(dirname(other.main))})`;
 }
 
 function failures({ failures }: Results): string {

@@ -33,8 +33,8 @@ export function busyness(): number {
 }
 
 /** Commit of the build that runs, with a mark when its tree differed from it. */
-export function commit(): string {
-  const file = join(ROOT, 'dist', 'commit');
+export function commit(folder = join(ROOT, 'dist')): string {
+  const file = join(folder, 'commit');
   return (existsSync(file) && readFileSync(file, 'utf8').trim()) || 'unknown';
 }
 

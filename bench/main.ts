@@ -29,6 +29,7 @@ function present(options: Options): SystemName[] {
 async function bench(options: Options): Promise<number> {
   const folder = mkdtempSync(`${tmpdir()}/wskp-bench-`);
   const results = new Results();
+  let isStopped = false;
   const run: Run = {
     ...options,
     systems: present(options),
@@ -39,7 +40,8 @@ async function bench(options: Options): Promise<number> {
   try {
     const tools = compileTools(folder);
     const [foreign, from] = [foreignCpu(), performance.now()];
-    await new Runner({ ...run, folder }, tools, results, complain).run();
+    process.once('SIGINT', () => (isStopped = true));
+    await new Runner({ ...run, folder, isStopped: () => isStopped }, tools, results, complain).run();
     results.foreign = ((foreignCpu() - foreign) * 1000) / (performance.now() - from);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -17,6 +17,8 @@ export const HELP = `Usage: npm run bench -- [options]
   --other MAIN_JS      measure another build of this program beside this one
   --newer-node FILE    measure on this binary of Node as well
   --other-env K=V      with this in its environment; may be repeated; alone: of this same build
+
+SIGINT lets the round under way end, and writes what there is.
 `;
 
 export interface Options extends Beside {

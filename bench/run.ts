@@ -36,6 +36,8 @@ export interface Plan extends Beside {
   readonly warm: number;
   readonly cores: Cores;
   readonly folder: string;
+  /** No further round: what is measured is enough. */
+  readonly isStopped: () => boolean;
 }
 
 /** A system that runs, or nothing in front of the echo server. */
@@ -70,6 +72,7 @@ export class Runner {
   }
 
   async #runGroup(loads: readonly Load[]): Promise<void> {
+    if (this.#plan.isStopped()) return;
     const upstream = await freePort(this.#ports);
     const echo = new Running(this.#tool(this.#tools.echo, [String(upstream)]), 'echo');
     await echo.listening(upstream);
@@ -78,7 +81,7 @@ export class Runner {
     const stands = new Map<SystemName, Stand>();
     try {
       if (!isFresh) for (const system of wanted) await this.#keep(stands, system, upstream);
-      for (let round = 0; round < this.#plan.rounds; round++) {
+      for (let round = 0; round < this.#plan.rounds && !this.#plan.isStopped(); round++) {
         for (const load of loads) {
           const systems = turned(wanted, round).filter((system) => load.systems.includes(system));
           for (const some of portions(load.kind === 'storm' ? bracketed(systems) : systems, atOnce(load))) {
