@@ -32,7 +32,7 @@ ENV NODE_ENV=production
 ENV NODE_OPTIONS="--max-old-space-size-percentage=50 --max-semi-space-size=4"
 # glibc keeps what was freed for the next piece of a body instead of giving it back and faulting it in again (mallopt(3)).
 ENV MALLOC_MMAP_THRESHOLD_=33554432
-ENV MALLOC_TRIM_THRESHOLD_=33554432
+ENV MALLOC_TRIM_THRESHOLD_=67108864
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=build /app/node_modules ./node_modules

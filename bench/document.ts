@@ -39,7 +39,7 @@ ${failures(results)}## How to repeat it
 
     npm ci && npm run bench
 
-It needs a C compiler, takes an hour and a half, and wants a machine that does nothing else. nginx and HAProxy take part when they are
+It needs a C compiler, takes an hour and a half, and needs a machine that does nothing else. nginx and HAProxy take part when they are
 installed. \`npm run bench -- --help\` shows how to look at a part of it: \`npm run bench -- --quick\` takes a minute.
 
 ${findings}`;

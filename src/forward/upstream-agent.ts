@@ -54,7 +54,7 @@ export function createAgentPool(upstreamTls: UpstreamTls): AgentPool {
 
 /**
  * All responses are read into this and passed to the listener that Node has put on the socket for `data`, which nothing documents: without
- * one no plain request would be answered. Node's parser copies what it keeps. Else each read takes 64 KiB from the C library, and V8, which
+ * one no plain request would be answered. Node's parser copies what it keeps. Otherwise each read takes 64 KiB from the C library, and V8, which
  * counts them, looks through its whole heap for them. 128 KiB pass large bodies a third faster than 64; 256 add little, and a client that
  * stops reading holds what was read last.
  */

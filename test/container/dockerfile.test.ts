@@ -28,7 +28,8 @@ test('the memory of the container is shared out, and freed memory is kept for th
   assert.equal(env.get('NODE_OPTIONS'), '"--max-old-space-size-percentage=50 --max-semi-space-size=4"');
   // The most that glibc takes for the first, on 64-bit machines.
   assert.equal(env.get('MALLOC_MMAP_THRESHOLD_'), String(32 * 1024 * 1024));
-  assert.equal(env.get('MALLOC_TRIM_THRESHOLD_'), String(32 * 1024 * 1024));
+  // More than one collection of garbage gives back at a time.
+  assert.equal(env.get('MALLOC_TRIM_THRESHOLD_'), String(64 * 1024 * 1024));
 });
 
 test('the last stage runs nothing while it is built, so it needs no network and no shell', () => {

@@ -14,6 +14,8 @@ export interface SoakFront {
   readonly name: 'nginx' | 'haproxy';
   readonly port: number;
   reload(): Promise<void>;
+  /** Resolves when it takes connections, which after a reload may be a moment later; rejects when its process has ended. */
+  ready(): Promise<void>;
 }
 
 /** With a master process, as it runs in production. */
@@ -44,9 +46,13 @@ http {
 `,
   );
   const child = startChild(cleanup, requireProgram('nginx'), ['-p', folder, '-e', 'stderr', '-c', config]);
-  await untilListening(child, port);
-  // The master does the rest by itself, and tells nobody.
-  return { name: 'nginx', port, reload: async () => void child.process.kill('SIGHUP') };
+  return {
+    name: 'nginx',
+    port,
+    // The master does the rest by itself, and tells nobody.
+    reload: async () => void child.process.kill('SIGHUP'),
+    ready: () => untilListening(child, port),
+  };
 }
 
 /** Each reload starts a process that takes the port over from the one before. */
@@ -77,7 +83,6 @@ backend room
   const start = (old: readonly string[]): Child =>
     startChild(cleanup, requireProgram('haproxy'), ['-db', '-f', config, ...old]);
   let child = start([]);
-  await untilListening(child, port);
   atEnd(cleanup, () => child.stop('SIGKILL'));
   return {
     name: 'haproxy',
@@ -86,7 +91,7 @@ backend room
       const old = child;
       child = start(['-sf', String(old.pid)]);
       await old.exited;
-      await untilListening(child, port);
     },
+    ready: () => untilListening(child, port),
   };
 }

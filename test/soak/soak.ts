@@ -191,6 +191,7 @@ class Run {
 
   /** Fills the crowd up. */
   async #gather(): Promise<void> {
+    for (const front of this.#fronts) await front.ready();
     while (this.crowd < this.#options.crowd) {
       const batch = Array.from({ length: Math.min(BATCH, this.#options.crowd - this.crowd) }, async () => {
         const { client, port } = this.#newClient('orderly');

@@ -70,7 +70,7 @@ export class Child {
     const look = (): T | null | undefined | false => {
       const value = probe();
       if (!value && this.exit)
-        throw new Error(`${this.name} ended (${this.exit.code}) before ${what}: ${this.#output()}`);
+        throw new Error(`${this.name} ended (${this.exit.code ?? this.exit.signal}) before ${what}: ${this.#output()}`);
       return value;
     };
     return this.#watch.until(look, () => `${what} of ${this.name}: ${this.#output()}`, patience);
@@ -134,7 +134,8 @@ export async function temporaryFolder(cleanup: Cleanup): Promise<string> {
 /** Resolves once somebody accepts connections there; rejects when the child ends first. */
 export async function untilListening(child: Child, port: number): Promise<void> {
   for (;;) {
-    if (child.exit) throw new Error(`${child.name} ended (${child.exit.code}): ${child.stdout}${child.stderr}`);
+    if (child.exit)
+      throw new Error(`${child.name} ended (${child.exit.code ?? child.exit.signal}): ${child.stdout}${child.stderr}`);
     const socket = connect(port, '127.0.0.1');
     const accepted = await once(socket, 'connect').then(
       () => true,

@@ -1,5 +1,6 @@
 /**
- * The pictures in docs/images: `npm run build`, then `node --import tsx test/support/screenshots.ts` takes them again, of
+ * The pictures in docs/images: `npm run build`, then `node --import tsx test/support/screenshots.ts` takes them again, and
+ * `pngquant --force --ext .png docs/images/*.png` makes them small, of
  * the demo, its status page, and what the doctor says about both of the demo's ways.
  */
 import { mkdirSync } from 'node:fs';
