@@ -22,7 +22,6 @@ export interface Exchange {
   tried: readonly UpstreamTarget[];
   /** Null until there is a connection for it: nothing was sent. */
   outgoing: ClientRequest | null;
-  retried: boolean;
   interim: InterimBudget | null;
 }
 

@@ -123,7 +123,6 @@ class Forwarder implements HttpForwarder {
       upstream,
       tried: NONE,
       outgoing: null,
-      retried: false,
       interim: null,
     };
     (req as Carrier<IncomingMessage>)[kExchange] = exchange;
@@ -211,9 +210,8 @@ class Forwarder implements HttpForwarder {
     // Once a response has begun its own end tells the client. A client that is gone gets nothing.
     if (res.headersSent || res.destroyed) return;
     if (canRetry(error, exchange)) {
-      exchange.retried = true;
       exchange.outgoing = null;
-      this.#send(exchange);
+      this.#sendAgain(exchange);
       return;
     }
     if (this.#goOn(error, exchange)) return;
@@ -235,7 +233,7 @@ class Forwarder implements HttpForwarder {
   /** @returns whether another upstream gets the request, since nothing of it was sent */
   #goOn({ code, message }: NodeJS.ErrnoException, exchange: Exchange): boolean {
     const { health } = this.#options;
-    const { req, res, route, tried, upstream, outgoing } = exchange;
+    const { route, tried, upstream, outgoing } = exchange;
     const isOurs = code === 'EMFILE' || code === 'ENFILE';
     if (route.upstreams.length === 1 || outgoing !== null || isOurs) return false;
     health.unreachable(upstream, message);
@@ -243,11 +241,15 @@ class Forwarder implements HttpForwarder {
     const next = nextUpstream(route.upstreams, upstreams, health);
     if (next === undefined) return false;
     Object.assign(exchange, { tried: upstreams, upstream: next });
-    // http-proxy listens to both once more with each attempt.
-    req.setMaxListeners(0);
-    res.setMaxListeners(0);
-    this.#send(exchange);
+    this.#sendAgain(exchange);
     return true;
+  }
+
+  /** http-proxy listens to both messages once more with each attempt. */
+  #sendAgain(exchange: Exchange): void {
+    exchange.req.setMaxListeners(0);
+    exchange.res.setMaxListeners(0);
+    this.#send(exchange);
   }
 }
 
@@ -266,9 +268,12 @@ function outgoingOnUpgrade(this: ClientRequest, _incoming: IncomingMessage, sock
   this.emit('error', new Error(UNASKED_SWITCH));
 }
 
-/** A kept-alive connection may be closed by the upstream in the moment a request sets out on it (RFC 9112 9.3.1). */
-function canRetry(error: NodeJS.ErrnoException, { req, retried, outgoing, hasBody }: Exchange): boolean {
+/**
+ * A kept-alive connection may be closed by the upstream in the moment a request sets out on it (RFC 9112 9.3.1), and then others like it may
+ * be, too. Each attempt takes one of them away, so in the end there is a new connection, and what happens to that is the answer.
+ */
+function canRetry(error: NodeJS.ErrnoException, { req, outgoing, hasBody }: Exchange): boolean {
   const stale = outgoing?.reusedSocket === true && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
   const safe = req.method === 'GET' || req.method === 'HEAD' || req.method === 'OPTIONS';
-  return stale && safe && !hasBody && !retried;
+  return stale && safe && !hasBody;
 }

@@ -53,7 +53,7 @@ test('a Node that adds requests in its own way gets connections to the same plac
   assert.equal(upstream.count(), 1);
 });
 
-test('a kept connection that dies under a request without a body is replaced once', async (t) => {
+test('a kept connection that dies under a request without a body is replaced', async (t) => {
   const { upstream, log, client, first } = await setUpKept(t);
   client.write(GET);
   await first.until('\r\n\r\n');
@@ -63,6 +63,40 @@ test('a kept connection that dies under a request without a body is replaced onc
   second.write(OK);
   assert.match(await client.until('ok'), /^HTTP\/1\.1 200/);
   assert.deepEqual(log.lines, []);
+});
+
+test('kept connections that die one after another under the same request are all replaced, by a new one', async (t) => {
+  const upstream = await rawServer(t);
+  const { port, log } = await front(t, tcpTarget(upstream.port));
+  const clients = [rawClient(t, port, GET), rawClient(t, port, GET), rawClient(t, port, GET)];
+  const kept = [await upstream.next(), await upstream.next(), await upstream.next()];
+  for (const server of kept) {
+    await server.until('\r\n\r\n');
+    server.write(OK);
+  }
+  const [client, ...others] = clients;
+  for (const other of others) await other.until('ok');
+  await client?.until('ok');
+  for (const server of kept) server.socket.once('data', () => server.socket.destroy());
+  client?.write(GET);
+  const fresh = await upstream.next();
+  await fresh.until('\r\n\r\n');
+  fresh.write(OK);
+  assert.match((await client?.until('ok')) ?? '', /^HTTP\/1\.1 200/);
+  assert.deepEqual(log.lines, []);
+  for (const server of kept) assert.ok(server.socket.destroyed);
+});
+
+test('a new connection that dies is not replaced, whatever died before it', async (t) => {
+  const { upstream, client, first } = await setUpKept(t);
+  client.write(GET);
+  await first.until('\r\n\r\n');
+  first.socket.destroy();
+  const second = await upstream.next();
+  await second.until('\r\n\r\n');
+  second.socket.destroy();
+  assert.match(await client.until('reached'), /^HTTP\/1\.1 502 /);
+  assert.equal(upstream.count(), 2);
 });
 
 test('a kept connection that dies under a request that may have done something is not replaced', async (t) => {

@@ -13,6 +13,8 @@ import { redactTarget } from '../../src/http/redact.ts';
 import { identify } from '../../src/http/request-identity.ts';
 import { createHttpForwarder, type HttpForwarderOptions } from '../../src/forward/forwarder.ts';
 import { routeTo } from './routes.ts';
+import { freePort } from './free-port.ts';
+import { Scope } from './scope.ts';
 
 /** Starts a server on a free port of 127.0.0.1 and stops it, with its connections, after the test. */
 export async function listen(t: TestContext, server: net.Server, path?: string): Promise<number> {
@@ -149,12 +151,10 @@ export async function rawServer(
 
 /** A port of 127.0.0.1 on which nothing listens. */
 export async function deadPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  const scope = new Scope();
+  const port = await freePort(scope);
+  await scope.undo();
+  return port;
 }
 
 /** An HTTP server with the settings of the real one that matter to what is tested here. */
