@@ -12,16 +12,19 @@ export async function freePort(cleanup: Cleanup): Promise<number> {
     const port = FIRST + Math.floor(Math.random() * (LAST - FIRST + 1));
     // The same number among the UDP ports is the lock that tests in other processes see.
     const lock = createSocket('udp4').bind({ port, address: '127.0.0.1', exclusive: true });
-    if (!(await listens(lock))) continue;
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await listens(server);
-    if (isFree) await new Promise((resolve) => server.close(resolve));
-    if (isFree) {
+    if ((await listens(lock)) && (await isFree(port))) {
       atEnd(cleanup, () => new Promise<void>((resolve) => lock.close(resolve)));
       return port;
     }
     lock.close();
   }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  if (!(await listens(server))) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
 }
 
 /** False when the port is somebody's. */
