@@ -126,10 +126,10 @@ class Forwarder implements HttpForwarder {
       interim: null,
     };
     (req as Carrier<IncomingMessage>)[kExchange] = exchange;
-    this.#stalls.add(exchange);
+    const watched = this.#stalls.add(exchange);
     res.on('close', () => {
       observer.httpRequest(route.name, res.headersSent ? res.statusCode : 499);
-      this.#stalls.delete(exchange);
+      this.#stalls.remove(watched);
       const { outgoing } = exchange;
       if (outgoing !== null) giveUpWithClient(req, outgoing);
       if (outgoing?.closed === false) outgoing.once('close', onOver);

@@ -100,14 +100,12 @@ export class PlainRequests {
     this.#options.log.debug({ status, reason, route }, 'request refused');
     this.#count(res, route, status, reason);
     const isFull = status === 429 || status === 503;
-    const { headers, body } = errorResponse(
-      status,
-      req.headers.accept,
-      detail,
-      isFull ? { 'Retry-After': String(RETRY_AFTER) } : {},
-    );
     // Two servers may see the end of an invalid request in different places, so nothing may follow it.
-    if (status === 400 || status === 501 || status === 505) res.shouldKeepAlive = false;
+    const isInvalid = status === 400 || status === 501 || status === 505;
+    const { headers, body } = errorResponse(status, req.headers.accept, detail, {
+      ...(isFull ? { 'Retry-After': String(RETRY_AFTER) } : {}),
+      ...(isInvalid ? { Connection: 'close' } : {}),
+    });
     res.writeHead(status, headers).end(body);
     dropUpload(req);
   }

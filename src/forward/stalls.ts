@@ -5,6 +5,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Route } from '../core/settings.ts';
+import { Slots } from '../runtime/slots.ts';
 
 /** How often to look, in ms. */
 const SWEEP_MS = 1000;
@@ -22,41 +23,50 @@ export interface StallOptions {
   readonly onUpstreamStall: (watched: Watched) => void;
 }
 
-/** Bytes waiting for a socket, as they were when it last took some. */
+/** What a socket had taken when it last took some, in bytes, and when that was. */
 interface Progress {
   flushed: number;
   since: number;
 }
 
+interface Entry {
+  readonly watched: Watched;
+  /** Null until the first sweep: most requests are over by then. */
+  progress: { readonly client: Progress; readonly upstream: Progress } | null;
+}
+
 export class Stalls {
   readonly #options: StallOptions;
-  readonly #running = new Map<Watched, { client: Progress; upstream: Progress }>();
+  readonly #running = new Slots<Entry>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: StallOptions) {
     this.#options = options;
   }
 
-  add(watched: Watched): void {
-    this.#running.set(watched, { client: { flushed: 0, since: 0 }, upstream: { flushed: 0, since: 0 } });
+  /** @returns its place, to remove it */
+  add(watched: Watched): number {
     this.#timer ??= setInterval(() => this.#sweep(), Math.min(SWEEP_MS, watched.route.timeouts.stall / 4)).unref();
+    return this.#running.add({ watched, progress: null });
   }
 
-  delete(watched: Watched): void {
-    this.#running.delete(watched);
+  remove(slot: number): void {
+    this.#running.remove(slot);
   }
 
   stop(): void {
     clearInterval(this.#timer ?? undefined);
     this.#timer = null;
-    this.#running.clear();
   }
 
   #sweep(): void {
     // Not with the last request: a timer for each would cost more than looking at nothing.
     if (this.#running.size === 0) return this.stop();
     const now = performance.now();
-    for (const [watched, { client, upstream }] of this.#running) {
+    for (const entry of this.#running) {
+      const { watched } = entry;
+      entry.progress ??= { client: { flushed: -1, since: now }, upstream: { flushed: -1, since: now } };
+      const { client, upstream } = entry.progress;
       const { socket } = watched.req;
       const { stall } = watched.route.timeouts;
       if (hasVanished(socket)) socket.destroy();

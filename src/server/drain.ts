@@ -1,6 +1,7 @@
 /** An orderly stop: connections end one after the other, so that their clients do not all reconnect at the same time. */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../runtime/clock.ts';
+import { Slots } from '../runtime/slots.ts';
 
 /** How often the items that are due are visited, in ms: one timer for all of them. */
 const TICK = 10;
@@ -28,30 +29,26 @@ export function spreadOver<T>(items: readonly T[], ms: number, clock: Clock, vis
 
 /** The plain HTTP responses under way. While draining, the connection of each ends with it. */
 export class RunningResponses {
-  /** Each response has a slot. A Set is rebuilt as it changes, and the old tables keep responses alive that are over. */
-  readonly #slots: (ServerResponse | null)[] = [];
-  readonly #free: number[] = [];
+  readonly #running = new Slots<ServerResponse>();
   readonly #whenEmpty: (() => void)[] = [];
   #isDraining = false;
 
   get size(): number {
-    return this.#slots.length - this.#free.length;
+    return this.#running.size;
   }
 
   add(res: ServerResponse): void {
-    const slot = this.#free.pop() ?? this.#slots.length;
-    this.#slots[slot] = res;
+    const slot = this.#running.add(res);
     if (this.#isDraining) endWith(res);
     res.on('close', () => {
-      this.#slots[slot] = null;
-      this.#free.push(slot);
+      this.#running.remove(slot);
       if (this.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
     });
   }
 
   drain(): void {
     this.#isDraining = true;
-    for (const res of this.#slots) if (res !== null) endWith(res);
+    for (const res of this.#running) endWith(res);
   }
 
   /** Resolves as soon as no response is under way. */
@@ -62,10 +59,8 @@ export class RunningResponses {
 }
 
 function endWith(res: ServerResponse): void {
-  // Typed, not documented: Node puts `Connection: close` into a head that is still to be written, and ends the connection. Without it the
-  // connection ends when it is next idle or cut.
+  // Typed, not documented: Node puts `Connection: close` into a head that is still to be written. Without it the end comes unannounced.
   res.shouldKeepAlive = false;
-  if (!res.headersSent) return;
   const { socket } = res;
   res.once('close', () => socket?.destroySoon());
 }

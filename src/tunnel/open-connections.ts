@@ -1,5 +1,6 @@
 import type { ConnectionInfo } from '../core/events.ts';
 import type { KeepaliveSettings } from '../core/settings.ts';
+import { Slots } from '../runtime/slots.ts';
 
 /** What the list uses of a connection. */
 interface Member {
@@ -11,7 +12,7 @@ interface Member {
 export class OpenConnections<T extends Member> {
   /** A connection is over. */
   onRemoved: (connection: T) => void = () => {};
-  readonly #connections = new Set<T>();
+  readonly #connections = new Slots<T>();
   readonly #whenEmpty: (() => void)[] = [];
 
   get size(): number {
@@ -19,14 +20,14 @@ export class OpenConnections<T extends Member> {
   }
 
   [Symbol.iterator](): Iterator<T> {
-    return this.#connections.values();
+    return this.#connections[Symbol.iterator]();
   }
 
   /** @returns what takes it out again */
   add(connection: T): () => void {
-    this.#connections.add(connection);
+    const slot = this.#connections.add(connection);
     return () => {
-      this.#connections.delete(connection);
+      this.#connections.remove(slot);
       this.onRemoved(connection);
       if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
     };

@@ -1,6 +1,8 @@
 /** What does not pass, though Node's parser takes it. */
 import assert from 'node:assert/strict';
+import { ClientRequest } from 'node:http';
 import { test } from 'node:test';
+import { keepFirstValue } from '../support/first-value.ts';
 import { front, rawClient, rawServer, tcpTarget } from '../support/http.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -18,7 +20,7 @@ for (const [lines, status] of [
     const client = rawClient(t, port, `POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n${BODY}`);
     assert.match(
       await client.untilEnd(),
-      new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nDate: [^]*\r\nConnection: close\r\n`),
+      new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nConnection: close\r\nDate: `),
     );
     assert.equal(upstream.count(), 0);
   });
@@ -61,22 +63,24 @@ for (const lines of SWITCHES) {
   });
 }
 
-test('the head of an answer may be as long as is configured, and no longer', async (t) => {
-  const upstream = await rawServer(t);
-  const { port } = await front(t, tcpTarget(upstream.port), { headerBytes: 32_768 });
-  for (const [length, status] of [
-    [30_000, 200],
-    [30_000, 200],
-    [33_000, 502],
-  ] as const) {
-    const client = rawClient(t, port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-    const server = await upstream.next();
-    await server.until('\r\n\r\n');
-    server.write(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nX: ${'x'.repeat(length)}\r\n\r\n`);
-    server.socket.end();
-    assert.match(await client.untilEnd(), new RegExp(`^HTTP/1\\.1 ${status} `));
-  }
-});
+for (const [node, knows, lengths] of [
+  ['', true, [30_000, 30_000, 33_000]],
+  [', in a Node without maxHeaderSize as long as its own limit', false, [15_000, 15_000, 17_000]],
+] as const) {
+  test(`the head of an answer may be as long as is configured, and no longer${node}`, async (t) => {
+    if (!knows) keepFirstValue(t, ClientRequest.prototype, 'maxHeaderSize');
+    const upstream = await rawServer(t);
+    const { port } = await front(t, tcpTarget(upstream.port), { headerBytes: 32_768 });
+    for (const [index, length] of lengths.entries()) {
+      const client = rawClient(t, port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+      const server = await upstream.next();
+      await server.until('\r\n\r\n');
+      server.write(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nX: ${'x'.repeat(length)}\r\n\r\n`);
+      server.socket.end();
+      assert.match(await client.untilEnd(), new RegExp(`^HTTP/1\\.1 ${index < 2 ? 200 : 502} `));
+    }
+  });
+}
 
 test('no field of an answer is lost in silence: all that Node reads pass, or none', async (t) => {
   const upstream = await rawServer(t);

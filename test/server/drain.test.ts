@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, OutgoingMessage, type ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { RunningResponses, spreadOver } from '../../src/server/drain.ts';
 import { rateLimited } from '../../src/runtime/rate-limited.ts';
+import { keepFirstValue } from '../support/first-value.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { connectRaw } from '../support/raw-http.ts';
 import { listen } from '../support/http.ts';
@@ -96,6 +97,16 @@ test('a response that has begun ends its connection after its last byte', async 
   running.drain();
   res.end('last');
   assert.match(await client.end(), /last\r\n0\r\n\r\n$/);
+});
+
+test('in a Node without shouldKeepAlive it ends its connection all the same', async (t) => {
+  keepFirstValue(t, OutgoingMessage.prototype, 'shouldKeepAlive');
+  const { client, res } = await startResponse(t);
+  const running = new RunningResponses();
+  running.add(res);
+  running.drain();
+  res.end('whole');
+  assert.match(await client.end(), /\r\nConnection: keep-alive\r\n[^]*whole$/);
 });
 
 test('a request that comes while draining is served, and ends its connection', async (t) => {

@@ -1,7 +1,7 @@
 /** The public listeners, without anything behind them. */
 import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
+import { Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,6 +9,7 @@ import type { Address } from '../../src/core/settings.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { Listeners, type ListenersOptions } from '../../src/server/listeners.ts';
 import { atEnd, type Cleanup } from '../support/cleanup.ts';
+import { keepFirstValue } from '../support/first-value.ts';
 import { createSinkLogger } from '../support/log-sink.ts';
 import { startChild, temporaryFolder } from '../support/process.ts';
 import { connectRaw, upgradeRequest } from '../support/raw-http.ts';
@@ -200,6 +201,17 @@ test('new limits hold for connections from then on', async (t) => {
   const slow = await connectRaw(t, port);
   assert.match(await slow.head(), /^HTTP\/1\.1 408 /);
   slow.reset();
+});
+
+test('a Node that looks at maxHeaderSize at its start only keeps the limit until a restart', async (t) => {
+  keepFirstValue(t, Server.prototype, 'maxHeaderSize');
+  const { listeners, port } = await start(t);
+  listeners.apply({ headerBytes: 2048, headTimeoutMs: 15_000 });
+  const client = await connectRaw(t, port, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(5000)}\r\n\r\n`);
+  await client.until('served');
+  const longer = await connectRaw(t, port, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
+  assert.match(await longer.head(), /^HTTP\/1\.1 431 /);
+  longer.reset();
 });
 
 test('clients beyond the number that the descriptors allow are dropped, which is logged', async (t) => {
