@@ -9,11 +9,15 @@ const EVERY = 5000;
 const QUIET = 0.2;
 /** Growth of the heap from which on looking after it is worth a pause, in bytes. */
 const GROWTH = 8 * 1024 * 1024;
+/** So many connections have come or gone: a crowd. */
+const CROWD = 512;
 
 export interface IdleCollectorDeps {
   readonly clock: Pick<Clock, 'after'>;
   /** Share of the time since the last call that the process was busy, 0 to 1. */
   readonly busy: () => number;
+  /** How often a connection has come or gone since the process has started. */
+  readonly changes: () => number;
   /** What the heap takes, used or not, in bytes. */
   readonly heapBytes: () => number;
   /** Collects all garbage and gives the room back, which pauses the process for some ten ms. */
@@ -24,11 +28,16 @@ export interface IdleCollectorDeps {
  * Gives memory back in quiet moments. V8 collects when it allocates, so what a crowd has needed stays for long with a process that has
  * little to do afterwards: of 15 kB for a connection, more than half are garbage of its handshake and room for more of that
  * (docs/benchmarks.md, "What mattered").
+ *
+ * Only after a crowd, and once at the start: a collection makes V8 begin anew with little room for young objects, and plain requests that
+ * come in bursts would be a third slower for ever.
  */
 export class IdleCollector {
   readonly #deps: IdleCollectorDeps;
   /** What the heap took when it was last in order. Starting has left some garbage behind. */
   #floor = 0;
+  /** `changes` at that time. */
+  #changes = -CROWD;
   #disarm: () => void = () => {};
 
   constructor(deps: IdleCollectorDeps) {
@@ -51,14 +60,16 @@ export class IdleCollector {
     const isQuiet = this.#deps.busy() <= QUIET;
     const bytes = this.#deps.heapBytes();
     this.#floor = Math.min(this.#floor, bytes);
-    if (!isQuiet || bytes <= this.#floor + GROWTH) return;
+    const changes = this.#deps.changes();
+    if (!isQuiet || bytes <= this.#floor + GROWTH || changes - this.#changes < CROWD) return;
+    this.#changes = changes;
     await this.#deps.collect();
     this.#floor = this.#deps.heapBytes();
   }
 }
 
-/** Looks after this process. @returns null in a Node that was built without its inspector, which alone can ask V8 for room */
-export async function createIdleCollector(): Promise<IdleCollector | null> {
+/** Looks after this process. @param changes how often a connection has come or gone @returns null in a Node that was built without its inspector, which alone can ask V8 for room */
+export async function createIdleCollector(changes: () => number): Promise<IdleCollector | null> {
   const collect = await findCollector();
   if (collect === null) return null;
   let last = performance.eventLoopUtilization();
@@ -70,6 +81,7 @@ export async function createIdleCollector(): Promise<IdleCollector | null> {
       last = now;
       return utilization;
     },
+    changes,
     heapBytes,
     collect,
   });

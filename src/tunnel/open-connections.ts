@@ -14,6 +14,8 @@ export class OpenConnections<T extends Member> {
   onRemoved: (connection: T) => void = () => {};
   readonly #connections = new Slots<T>();
   readonly #whenEmpty: (() => void)[] = [];
+  /** How often one has come or gone. */
+  changes = 0;
 
   get size(): number {
     return this.#connections.size;
@@ -26,7 +28,9 @@ export class OpenConnections<T extends Member> {
   /** @returns what takes it out again */
   add(connection: T): () => void {
     const slot = this.#connections.add(connection);
+    this.changes++;
     return () => {
+      this.changes++;
       this.#connections.remove(slot);
       this.onRemoved(connection);
       if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();

@@ -11,10 +11,11 @@ const LOOK = 5000;
 /** A process whose state is set by hand, and which has been quiet for a while. */
 async function startCollector() {
   const clock = new FakeClock();
-  const state = { busy: 0, heap: 40 * MB, live: 30 * MB, collections: 0, fails: false };
+  const state = { busy: 0, heap: 40 * MB, live: 30 * MB, changes: 0, collections: 0, fails: false };
   const collector = new IdleCollector({
     clock,
     busy: () => state.busy,
+    changes: () => state.changes,
     heapBytes: () => state.heap,
     collect: async () => {
       state.collections++;
@@ -32,7 +33,7 @@ async function startCollector() {
   }
   await look(3);
   assert.equal(state.collections, 1, 'what starting has left behind is collected');
-  state.collections = 0;
+  Object.assign(state, { collections: 0, changes: 1000 });
   return { clock, state, collector, look };
 }
 
@@ -57,12 +58,22 @@ test('what is still needed counts as grown no longer', async () => {
   const { state, look } = await startCollector();
   Object.assign(state, { heap: 80 * MB, live: 70 * MB });
   await look(2);
-  state.heap = 77 * MB;
+  Object.assign(state, { heap: 77 * MB, changes: 2000 });
   await look(2);
   assert.equal(state.collections, 1);
   state.heap = 79 * MB;
   await look(2);
   assert.equal(state.collections, 2);
+});
+
+test('a heap that plain requests have grown is left alone', async () => {
+  const { state, look } = await startCollector();
+  Object.assign(state, { heap: 80 * MB, changes: 500 });
+  await look(5);
+  assert.equal(state.collections, 0);
+  state.changes = 512;
+  await look(5);
+  assert.equal(state.collections, 1);
 });
 
 test('a heap that has shrunk by itself may grow less from there', async () => {
@@ -103,7 +114,7 @@ test('a Node without its inspector has no collector', async () => {
 });
 
 test('the collector of this process is started and stopped', async () => {
-  const collector = await createIdleCollector();
+  const collector = await createIdleCollector(() => 0);
   assert.ok(collector);
   collector.start();
   collector.stop();
