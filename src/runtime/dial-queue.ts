@@ -1,13 +1,39 @@
-/** The handshakes of one client address. */
-interface ClientQueue {
-  active: number;
-  /** In the order in which they came. */
-  readonly waiting: Set<Attempt>;
+interface Attempt {
+  readonly start: () => void;
+  /** False once it was started or has left. */
+  isWaiting: boolean;
+  previous: Attempt | null;
+  next: Attempt | null;
 }
 
-interface Attempt {
-  readonly client: string;
-  readonly start: () => void;
+/** The handshakes of one client address. */
+class ClientQueue {
+  active = 0;
+  /** Those that wait, in the order in which they came: a list, since a Set looks through all that have left to find the first. */
+  #first: Attempt | null = null;
+  #last: Attempt | null = null;
+
+  get first(): Attempt | null {
+    return this.#first;
+  }
+
+  add(start: () => void): Attempt {
+    const attempt: Attempt = { start, isWaiting: true, previous: this.#last, next: null };
+    if (this.#last === null) this.#first = attempt;
+    else this.#last.next = attempt;
+    this.#last = attempt;
+    return attempt;
+  }
+
+  remove(attempt: Attempt): void {
+    const { previous, next } = attempt;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next === null) this.#last = previous;
+    else next.previous = previous;
+    // What is over must not keep what came after it alive.
+    Object.assign(attempt, { isWaiting: false, previous: null, next: null });
+  }
 }
 
 /**
@@ -32,25 +58,25 @@ export class DialQueue {
    * @returns gives the place back, or stops waiting for it; may be called again
    */
   enter(client: string, start: () => void): () => void {
-    const attempt: Attempt = { client, start };
-    const queue = this.#clients.get(client) ?? { active: 0, waiting: new Set() };
+    const queue = this.#clients.get(client) ?? new ClientQueue();
     this.#clients.set(client, queue);
-    queue.waiting.add(attempt);
+    const attempt = queue.add(start);
     this.#advance();
     let hasLeft = false;
     return () => {
       if (hasLeft) return;
       hasLeft = true;
-      this.#leave(attempt, queue);
+      this.#leave(attempt, client, queue);
     };
   }
 
-  #leave(attempt: Attempt, queue: ClientQueue): void {
-    if (!queue.waiting.delete(attempt)) {
+  #leave(attempt: Attempt, client: string, queue: ClientQueue): void {
+    if (attempt.isWaiting) queue.remove(attempt);
+    else {
       queue.active--;
       this.#active--;
     }
-    if (queue.active === 0 && queue.waiting.size === 0) this.#clients.delete(attempt.client);
+    if (queue.active === 0 && queue.first === null) this.#clients.delete(client);
     this.#advance();
   }
 
@@ -71,15 +97,14 @@ export class DialQueue {
   #next(limit: number, share: number): Attempt | null {
     if (this.#active >= limit) return null;
     for (const [client, queue] of this.#clients) {
-      if (queue.active >= share) continue;
-      for (const attempt of queue.waiting) {
-        queue.waiting.delete(attempt);
-        queue.active++;
-        this.#active++;
-        this.#clients.delete(client);
-        this.#clients.set(client, queue);
-        return attempt;
-      }
+      const { first } = queue;
+      if (first === null || queue.active >= share) continue;
+      queue.remove(first);
+      queue.active++;
+      this.#active++;
+      this.#clients.delete(client);
+      this.#clients.set(client, queue);
+      return first;
     }
     return null;
   }

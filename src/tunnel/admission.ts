@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Route } from '../core/settings.ts';
 import type { AdmissionLimits } from '../server/descriptors.ts';
+import { Slots } from '../runtime/slots.ts';
 import { networkOf, Places, RETRY_AFTER } from '../server/places.ts';
 
 /** Why the limits do not let a client in. */
@@ -21,17 +22,25 @@ interface Charge {
 
 /** A handshake under way, or the answer to one that failed. */
 interface Handshake {
+  readonly socket: Socket;
+  /** Its place among all of them. */
+  slot: number;
   /** Null as long as it has no place. */
   charge: Charge | null;
   readonly onClose: () => void;
 }
+
+/** On the socket, which is all that those who ask have. */
+const kHandshake = Symbol('handshake');
+
+type AskingSocket = Socket & { [kHandshake]?: Handshake | undefined };
 
 export class Admission {
   readonly #limits: () => AdmissionLimits;
   readonly #all = new Places();
   /** By name. A route has an entry while it has places. */
   readonly #routes = new Map<string, Places>();
-  readonly #handshakes = new Map<Socket, Handshake>();
+  readonly #handshakes = new Slots<Handshake>();
   #isClosed = false;
 
   /** @param limits asked each time, so that a reload counts at once */
@@ -53,9 +62,10 @@ export class Admission {
   begin(socket: Socket): void {
     // A socket that is gone already may have told of its end, and would keep its place for ever.
     if (socket.destroyed) return;
-    const onClose = (): void => this.#socketClosed(socket);
-    this.#handshakes.set(socket, { charge: null, onClose });
-    socket.on('close', onClose);
+    const handshake: Handshake = { socket, slot: -1, charge: null, onClose: () => this.#socketClosed(handshake) };
+    handshake.slot = this.#handshakes.add(handshake);
+    (socket as AskingSocket)[kHandshake] = handshake;
+    socket.on('close', handshake.onClose);
   }
 
   /** Takes a place for a socket that has begun, or says why there is none. */
@@ -63,7 +73,7 @@ export class Admission {
     const charge = { network: networkOf(client), route: route.name };
     const refusal = this.#refusal(charge, route.limits);
     if (refusal !== null) return refusal;
-    const handshake = this.#handshakes.get(socket);
+    const handshake = (socket as AskingSocket)[kHandshake];
     if (handshake !== undefined) {
       handshake.charge = charge;
       this.#take(charge);
@@ -88,9 +98,10 @@ export class Admission {
 
   /** The handshake has led to a tunnel; its end is told with `leave`. */
   handOver(socket: Socket): void {
-    const handshake = this.#handshakes.get(socket);
-    if (handshake !== undefined) socket.off('close', handshake.onClose);
-    this.#handshakes.delete(socket);
+    const handshake = (socket as AskingSocket)[kHandshake];
+    if (handshake === undefined) return;
+    socket.off('close', handshake.onClose);
+    this.#forget(handshake);
   }
 
   /** A tunnel of this client is over. */
@@ -105,13 +116,17 @@ export class Admission {
 
   /** Ends every handshake under way. */
   cut(): void {
-    for (const socket of this.#handshakes.keys()) socket.destroy();
+    for (const { socket } of this.#handshakes) socket.destroy();
   }
 
-  #socketClosed(socket: Socket): void {
-    const charge = this.#handshakes.get(socket)?.charge ?? null;
-    this.#handshakes.delete(socket);
-    if (charge !== null) this.#giveBack(charge);
+  #socketClosed(handshake: Handshake): void {
+    this.#forget(handshake);
+    if (handshake.charge !== null) this.#giveBack(handshake.charge);
+  }
+
+  #forget({ socket, slot }: Handshake): void {
+    (socket as AskingSocket)[kHandshake] = undefined;
+    this.#handshakes.remove(slot);
   }
 
   #take({ network, route }: Charge): void {
