@@ -94,7 +94,10 @@ export function command(
     case 'image':
       return asInTheImage(build(MAIN, place, {}));
     case 'image-newer':
-      return on(newerNode, asInTheImage(build(MAIN, place, {})));
+      return on(
+        newerNode,
+        asInTheImage(build(MAIN, place, {}), () => true),
+      );
     case 'net-pipe-newer':
       return on(newerNode, peer('net-pipe', place, peers));
     case 'ours-pinging':
@@ -124,19 +127,18 @@ function on(binary: string | null, program: Omit<Program, 'core'>): Omit<Program
   return { ...program, command: binary ?? program.command };
 }
 
-/** With the flags of Node and the settings of the C library that the Dockerfile has. */
-function asInTheImage(program: Omit<Program, 'core'>): Omit<Program, 'core'> {
+/** With what the Dockerfile sets for Node and the C library, but for flags that this Node does not know. */
+function asInTheImage(program: Omit<Program, 'core'>, knows = knownHere): Omit<Program, 'core'> {
   const text = readFileSync(`${ROOT}/Dockerfile`, 'utf8');
-  const start = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(text)?.[1] ?? '[]') as string[];
-  const settings = [...text.matchAll(/\b(MALLOC_\w+)=(\S+)/g)].map(([, name, value]) => [
-    name as string,
-    value as string,
-  ]);
-  return {
-    ...program,
-    args: [...start.filter((argument) => argument.startsWith('--')), ...program.args],
-    env: { ...program.env, ...Object.fromEntries(settings) },
-  };
+  const settings = [...text.matchAll(/^ENV (MALLOC_\w+|NODE_OPTIONS)="?([^"\n]+)"?$/gm)].map(([, name, value = '']) => {
+    const flags = value.split(' ').filter((flag) => name !== 'NODE_OPTIONS' || knows(flag));
+    return [name as string, flags.join(' ')];
+  });
+  return { ...program, env: { ...program.env, ...Object.fromEntries(settings) } };
+}
+
+function knownHere(flag: string): boolean {
+  return process.allowedNodeEnvironmentFlags.has(flag);
 }
 
 function node(

@@ -4,7 +4,7 @@ import { getHeapStatistics } from 'node:v8';
 import { type Clock, systemClock } from './clock.ts';
 
 /** How often it looks, in ms. */
-const EVERY = 5000;
+const EVERY = 1000;
 /** Share of the time since the last look that a quiet process was busy, at most. */
 const QUIET = 0.2;
 /** Growth of the heap from which on looking after it is worth a pause, in bytes. */
