@@ -198,7 +198,8 @@ function groupOf({ cause, side, code }: CloseReport): GroupKind | null {
 
 function identityOf(info: ConnectionInfo): object {
   const { id, route, client, path, upstream, request } = info;
-  return { id, route, client, path, upstream, ...requestLine(request) };
+  const { host, userAgent, requestId } = request;
+  return { id, route, client, path, upstream, host, user_agent: userAgent, request_id: requestId };
 }
 
 function requestLine(request: RequestIdentity | undefined): object | undefined {

@@ -3,8 +3,8 @@ import { performance } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { type Clock, systemClock } from './clock.ts';
 
-/** How often it looks, in ms. */
-const EVERY = 1000;
+/** How often it looks, in ms: those who come back after a reload of their front come within seconds. */
+const EVERY = 500;
 /** Share of the time since the last look that a quiet process was busy, at most. */
 const QUIET = 0.2;
 /** Growth of the heap from which on looking after it is worth a pause, in bytes. */
@@ -58,10 +58,11 @@ export class IdleCollector {
 
   async #look(): Promise<void> {
     const isQuiet = this.#deps.busy() <= QUIET;
+    const changes = this.#deps.changes();
+    if (!isQuiet || changes - this.#changes < CROWD) return;
     const bytes = this.#deps.heapBytes();
     this.#floor = Math.min(this.#floor, bytes);
-    const changes = this.#deps.changes();
-    if (!isQuiet || bytes <= this.#floor + GROWTH || changes - this.#changes < CROWD) return;
+    if (bytes <= this.#floor + GROWTH) return;
     this.#changes = changes;
     await this.#deps.collect();
     this.#floor = this.#deps.heapBytes();

@@ -36,8 +36,6 @@ export interface TunnelParts {
   readonly info: ConnectionInfo;
   /** Paused. */
   readonly client: Socket;
-  /** Where chunks of the client come from; left out: `data` events. */
-  readonly clientReader?: ChunkReader;
   /** What the client sent before its 101. */
   readonly clientHead: Buffer;
   /** Being read: chunks go to `upstreamReader.sink`, which drops them until it is set. */
@@ -51,9 +49,8 @@ export interface TunnelParts {
 export function openTunnel(deps: ConnectionDeps, parts: TunnelParts, options: TunnelOptions): Connection {
   const clientReader = new SocketReader(deps.batch);
   const client = takeOver(parts.client, clientReader.onread);
-  const taken = client === null ? parts : { ...parts, client, clientReader };
-  const connection = new Connection(deps, taken, options);
-  connection.start(taken);
+  const connection = new Connection(deps, parts, client ?? parts.client, options);
+  connection.start(parts, client === null ? null : clientReader);
   return connection;
 }
 
@@ -77,7 +74,8 @@ export class Connection implements TunnelSocketOwner, Scheduled, TunnelOwner {
   /** When the last message had passed as the end became known. */
   #lastMessageAt = Number.NaN;
 
-  constructor(deps: ConnectionDeps, parts: TunnelParts, options: TunnelOptions) {
+  /** @param client `parts.client`, or the socket that has taken its place */
+  constructor(deps: ConnectionDeps, parts: TunnelParts, client: Socket, options: TunnelOptions) {
     this.#deps = deps;
     this.info = parts.info;
     this.random = deps.random;
@@ -85,22 +83,20 @@ export class Connection implements TunnelSocketOwner, Scheduled, TunnelOwner {
     this.toUpstream = deps.toUpstream;
     this.openedAt = deps.clock.now();
     this.tunnel = new Tunnel(options, this, this.openedAt);
-    this.#client = new TunnelSocket(this, this.tunnel.client, parts.client);
+    this.#client = new TunnelSocket(this, this.tunnel.client, client);
     this.#upstream = new TunnelSocket(this, this.tunnel.upstream, parts.upstream);
     this.#forget = deps.openConnections.add(this);
     deps.observer.opened(parts.info);
   }
 
-  /** Passes on what came during the handshake, and reads on. */
-  start(parts: TunnelParts): void {
-    const { client, clientHead, clientReader, upstream, upstreamRest, upstreamReader } = parts;
+  /** Passes on what came during the handshake, and reads on. @param clientReader where chunks of the client come from; null: `data` events */
+  start({ clientHead, upstreamRest, upstreamReader }: TunnelParts, clientReader: ChunkReader | null): void {
     upstreamReader.sink = this.#upstream;
-    if (clientReader === undefined) this.#client.readData();
+    if (clientReader === null) this.#client.readData();
     else clientReader.sink = this.#client;
     if (upstreamRest.length > 0) this.onChunk(this.#upstream, upstreamRest);
     if (clientHead.length > 0) this.onChunk(this.#client, clientHead);
-    if (!this.#client.isPaused) client.resume();
-    if (!this.#upstream.isPaused) upstream.resume();
+    for (const { isPaused, socket } of [this.#client, this.#upstream]) if (!isPaused) socket.resume();
     // A socket that was closed during the hand-over has emitted its `close` to nobody.
     for (const tunnelSocket of [this.#client, this.#upstream])
       if (tunnelSocket.socket.destroyed) this.onClose(tunnelSocket);

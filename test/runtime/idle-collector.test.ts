@@ -6,7 +6,7 @@ import { createIdleCollector, findCollector, IdleCollector } from '../../src/run
 import { FakeClock } from '../support/fake-clock.ts';
 
 const MB = 1024 * 1024;
-const LOOK = 5000;
+const LOOK = 500;
 
 /** A process whose state is set by hand, and which has been quiet for a while. */
 async function startCollector() {

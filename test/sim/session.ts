@@ -79,7 +79,6 @@ export class Session {
     const parts = {
       info: this.#info(),
       client: clientSocket.asSocket,
-      ...(clientReader === null ? {} : { clientReader }),
       clientHead: Buffer.alloc(0),
       upstream: upstreamSocket.asSocket,
       upstreamReader: reader,
@@ -87,9 +86,9 @@ export class Session {
     };
     const { stall, limits } = world.settings;
     const options = { keepalive: world.settings.keepalives[0], stall, limits };
-    this.connection = new Connection(world.deps, parts, options);
+    this.connection = new Connection(world.deps, parts, parts.client, options);
     this.#watch = new Watch(this);
-    this.connection.start(parts);
+    this.connection.start(parts, clientReader);
     for (const { socket, side } of this.ends) if (!socket.isKeptAlive) this.complain(`no SO_KEEPALIVE to the ${side}`);
     this.client.peer.start();
     this.upstream.peer.start();
