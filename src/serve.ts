@@ -40,7 +40,8 @@ export async function serve(flags: Arguments['flags']): Promise<void> {
   log.info({ version: readBuild().version, limits: limitsInForce(settings) }, 'started');
   for (const address of addresses) log.info({ address: formatListen(address) }, 'listening');
   if (admin !== null) log.info({ address: formatListen(admin) }, 'status page and metrics listening');
-  if (settings.idleCollection) (await createIdleCollector(() => app.connections.changes))?.start();
+  const changes = (): number => app.connections.total + operations.endsTold;
+  if (settings.idleCollection) (await createIdleCollector(changes))?.start();
   if (demo === null) return;
   const statusPage = admin === null ? null : `http://${formatListen(admin)}/`;
   const page = await demo.open(flags.listen?.[0], addresses, statusPage);

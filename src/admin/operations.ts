@@ -57,6 +57,8 @@ export class Operations {
   readonly #upstreams: UpstreamWatch;
   readonly #status: StatusOptions;
   readonly #feed: Feed;
+  /** Ends of WebSockets that were judged and reported, which is up to a second after they came. */
+  endsTold = 0;
   #app: OperatedProxy | null = null;
   #server: Server | null = null;
   #stopForgetting: () => void = () => {};
@@ -73,7 +75,10 @@ export class Operations {
       adaptive: this.adaptive,
       openConnections: () => this.#app?.connections ?? [],
       keepaliveOf: (route) => this.#settings.routes.find(({ name }) => name === route)?.keepalive,
-      onClosed: (report) => history.closed(report),
+      onClosed: (report) => {
+        this.endsTold++;
+        history.closed(report);
+      },
       onLearned: (lesson) => this.#learned(lesson),
     });
     this.#upstreams = new UpstreamWatch({

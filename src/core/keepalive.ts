@@ -60,8 +60,8 @@ export class Keepalive {
   #pinged: number;
   /** Fraction of the interval by which the next Ping comes early: 0 to `MAX_JITTER`. */
   #jitter: number;
-  /** When the newest relayed Ping passed; `-Infinity` once it was answered. */
-  #relayedPing = Number.NEGATIVE_INFINITY;
+  /** When the newest relayed Ping passed; null once it was answered. */
+  #relayedPing: number | null = null;
   #relayedPings = 0;
   #relayedPongs = 0;
   /** Pongs that nobody can have asked for. */
@@ -82,12 +82,13 @@ export class Keepalive {
   #pausedAt = 0;
   /** Time in which no answer could be seen, because nothing was read or the timers were late, added up, in ms. */
   #excused = 0;
-  readonly #patience = new Patience();
+  /** Null until an answer is late. */
+  #patience: Patience | null = null;
 
   #bytesAnswered = 0;
 
-  /** Since when queued bytes have made no progress. */
-  #stalledAt = NEVER;
+  /** Since when queued bytes have made no progress; null while none wait. */
+  #stalledAt: number | null = null;
   #flushed = 0;
 
   constructor(settings: PingSettings, stall: number, jitter: number, now: number) {
@@ -117,7 +118,7 @@ export class Keepalive {
 
   /** An application's own Ping passed towards this side, and no Pong has passed back since. */
   get owesRelayedPong(): boolean {
-    return this.#relayedPing !== Number.NEGATIVE_INFINITY;
+    return this.#relayedPing !== null;
   }
 
   /** How long nothing has passed on this side, either way, in ms. */
@@ -163,7 +164,7 @@ export class Keepalive {
   relayedPong(count: number, oldest: AskedPing | null, now: number): void {
     // One that nobody asked for (RFC 6455 section 5.5.3) answers nothing.
     if (this.owesRelayedPong) this.answersPings = true;
-    this.#relayedPing = Number.NEGATIVE_INFINITY;
+    this.#relayedPing = null;
     this.#relayedPongs = count;
     this.#noteRelayedAnswer(oldest, now);
   }
@@ -230,26 +231,26 @@ export class Keepalive {
   refresh(lost: number, now: number): void {
     if (this.#reading) this.#excused += lost;
     if (this.#askedAt !== NEVER) this.#askedAt = now;
-    if (this.#stalledAt !== NEVER) this.#stalledAt = now;
+    if (this.#stalledAt !== null) this.#stalledAt = now;
   }
 
   /** Bytes wait for this side in the proxy. @param flushed bytes that the kernel has taken so far */
   queueing(flushed: number, now: number): void {
-    if (this.#stalledAt !== NEVER) return;
+    if (this.#stalledAt !== null) return;
     this.#stalledAt = now;
     this.#flushed = flushed;
   }
 
   /** More of what waits may have been taken since. */
   progressed(flushed: number, now: number): void {
-    if (this.#stalledAt === NEVER || flushed <= this.#flushed) return;
+    if (this.#stalledAt === null || flushed <= this.#flushed) return;
     this.#stalledAt = now;
     this.#flushed = flushed;
   }
 
   /** Nothing waits any more. */
   drained(): void {
-    this.#stalledAt = NEVER;
+    this.#stalledAt = null;
   }
 
   /** When the next Ping is due; `Infinity`: not for now. */
@@ -262,12 +263,12 @@ export class Keepalive {
     const grid = interval * GRID;
     const due = Math.floor((quiet + interval * (1 - this.#jitter)) / grid) * grid;
     // A relayed Ping may be answered in place of ours and the reverse, so one at a time (RFC 6455 section 5.5.3).
-    return Math.max(due, this.#relayedPing + interval);
+    return this.#relayedPing === null ? due : Math.max(due, this.#relayedPing + interval);
   }
 
   /** When the side is dead because queued bytes made no progress; `Infinity`: not for now. */
   stallDue(): number {
-    return this.#stalledAt + this.stall;
+    return this.#stalledAt === null ? NEVER : this.#stalledAt + this.stall;
   }
 
   /** When the side is dead for whatever reason; `Infinity`: not for now. To be acted on after everything that has arrived was read. */
@@ -283,7 +284,7 @@ export class Keepalive {
   #timeout(): number {
     const { timeout } = this.settings;
     if (this.#closing) return timeout === NEVER ? CLOSE_TIMEOUT : timeout;
-    return this.answersPings ? Math.max(timeout, this.#patience.ms) : NEVER;
+    return this.answersPings ? Math.max(timeout, this.#patience?.ms ?? 0) : NEVER;
   }
 
   #ask(): void {
@@ -310,7 +311,8 @@ export class Keepalive {
     this.#bytesAnswered = Math.max(this.#bytesAnswered, ping.position);
     if (this.#probe !== null && this.#bytesAnswered >= this.#probe.position) this.#probe = null;
     const time = now - first.flushedAt - (this.#excused - first.excused);
-    this.#patience.note(time, first.drain, this.settings.timeout);
+    if (time - first.drain > this.settings.timeout) this.#patience ??= new Patience();
+    this.#patience?.note(time, first.drain, this.settings.timeout);
   }
 
   /** Invariant 7: what was sent but not known to be read gets the time that a slow peer needs to drain it. */

@@ -60,8 +60,9 @@ export class TunnelSide {
   /** What to report when what `out` holds is with the kernel: bits of `Flush`. */
   flush: number = Flush.nothing;
   #state: SideState = 'open';
-  /** When the state ends, in ms; `Infinity` in those without a deadline. */
-  #until = NEVER;
+  // What is seldom set is null, not Infinity: V8 gives each field that has begun with such a number 16 bytes of its own.
+  /** When the state ends, in ms; null in those without a deadline. */
+  #until: number | null = null;
   action: SocketAction = 'none';
   /** Pongs that went out unasked. */
   unsolicitedPongs = 0;
@@ -74,10 +75,10 @@ export class TunnelSide {
   readonly #random: RandomInt32;
   /** The newest Ping that had to wait for a frame boundary. */
   #waiting: OutstandingPing | null = null;
-  /** Until when it waits for the end of a message, in ms; `Infinity`: it does not. */
-  #patienceUntil = NEVER;
+  /** Until when it waits for the end of a message, in ms; null: it does not. */
+  #patienceUntil: number | null = null;
   /** When an unsolicited Pong last went out in the place of a Ping, or was left out, in ms. */
-  #pongedAt = Number.NEGATIVE_INFINITY;
+  #pongedAt: number | null = null;
 
   constructor(
     name: Side,
@@ -110,7 +111,7 @@ export class TunnelSide {
   }
 
   get until(): number {
-    return this.#until;
+    return this.#until ?? NEVER;
   }
 
   /** When this side has to be judged, in ms; `Infinity`: not for now. */
@@ -118,7 +119,7 @@ export class TunnelSide {
     if (this.#state === 'gone') return NEVER;
     // A Pong can come only from a side that is open and has not ended; queued bytes can stall until the socket is gone.
     const canAnswer = this.#state === 'open' && !this.ended;
-    return Math.min(this.#until, canAnswer ? this.keepalive.judgementDue() : this.keepalive.stallDue());
+    return Math.min(this.until, canAnswer ? this.keepalive.judgementDue() : this.keepalive.stallDue());
   }
 
   /**
@@ -134,13 +135,13 @@ export class TunnelSide {
   pongDue(): number {
     if (this.name === 'upstream' || !this.#tags.isFull) return NEVER;
     const { heardAt, sentAt, settings } = this.keepalive;
-    const quietSince = Math.max(sentAt, this.#pongedAt);
+    const quietSince = Math.max(sentAt, this.#pongedAt ?? sentAt);
     return quietSince < heardAt ? quietSince + settings.interval : NEVER;
   }
 
   /** When a Ping no longer waits for the end of a message; `Infinity`: none does. */
   patienceDue(): number {
-    return this.#patienceUntil;
+    return this.#patienceUntil ?? NEVER;
   }
 
   /** Sends a Ping at the end of the message under way, unless one waits for that already. */
@@ -160,7 +161,7 @@ export class TunnelSide {
 
   /** The Ping that waits for the end of a message goes out at the end of a frame. */
   losePatience(now: number): void {
-    this.#patienceUntil = NEVER;
+    this.#patienceUntil = null;
     if (this.outgoing.settleForFrame(this.out)) this.afterInjection(now);
   }
 
@@ -201,7 +202,7 @@ export class TunnelSide {
       if (this.outgoing.closed) this.flush |= Flush.ownClose;
       return;
     }
-    this.#patienceUntil = NEVER;
+    this.#patienceUntil = null;
     this.keepalive.waitedEnough();
     this.#notePing({ ...(this.#waiting as OutstandingPing), position: this.keepalive.position, sentAt: now });
     this.#waiting = null;
@@ -234,7 +235,7 @@ export class TunnelSide {
   /** The timers were late: whatever is waited for gets its whole time again. */
   refresh(lost: number, now: number): void {
     this.keepalive.refresh(lost, now);
-    if (this.#until !== NEVER) this.#until = now + LINGER;
+    if (this.#until !== null) this.#until = now + LINGER;
   }
 
   destroy(): void {
@@ -252,8 +253,8 @@ export class TunnelSide {
 
   #enter(state: SideState, now: number): void {
     this.#state = state;
-    this.#patienceUntil = NEVER;
-    this.#until = SIDE_STATES[state].hasDeadline ? now + LINGER : NEVER;
+    this.#patienceUntil = null;
+    this.#until = SIDE_STATES[state].hasDeadline ? now + LINGER : null;
   }
 
   /** Nothing more goes out. */

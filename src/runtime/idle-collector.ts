@@ -16,7 +16,7 @@ export interface IdleCollectorDeps {
   readonly clock: Pick<Clock, 'after'>;
   /** Share of the time since the last call that the process was busy, 0 to 1. */
   readonly busy: () => number;
-  /** How often a connection has come or gone since the process has started. */
+  /** How many connections have come since the process has started, and how many ends were dealt with. */
   readonly changes: () => number;
   /** What the heap takes, used or not, in bytes. */
   readonly heapBytes: () => number;
@@ -69,7 +69,7 @@ export class IdleCollector {
   }
 }
 
-/** Looks after this process. @param changes how often a connection has come or gone @returns null in a Node that was built without its inspector, which alone can ask V8 for room */
+/** Looks after this process. @param changes see IdleCollectorDeps @returns null in a Node that was built without its inspector, which alone can ask V8 for room */
 export async function createIdleCollector(changes: () => number): Promise<IdleCollector | null> {
   const collect = await findCollector();
   if (collect === null) return null;

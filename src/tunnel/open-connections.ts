@@ -14,8 +14,8 @@ export class OpenConnections<T extends Member> {
   onRemoved: (connection: T) => void = () => {};
   readonly #connections = new Slots<T>();
   readonly #whenEmpty: (() => void)[] = [];
-  /** How often one has come or gone. */
-  changes = 0;
+  /** How many there have been. */
+  total = 0;
 
   get size(): number {
     return this.#connections.size;
@@ -28,9 +28,8 @@ export class OpenConnections<T extends Member> {
   /** @returns what takes it out again */
   add(connection: T): () => void {
     const slot = this.#connections.add(connection);
-    this.changes++;
+    this.total++;
     return () => {
-      this.changes++;
       this.#connections.remove(slot);
       this.onRemoved(connection);
       if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();

@@ -18,10 +18,7 @@ for (const [lines, status] of [
     const upstream = await rawServer(t);
     const { port } = await front(t, tcpTarget(upstream.port));
     const client = rawClient(t, port, `POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n${BODY}`);
-    assert.match(
-      await client.untilEnd(),
-      new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nConnection: close\r\nDate: `),
-    );
+    assert.match(await client.untilEnd(), new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\nConnection: close\r\nDate: `));
     assert.equal(upstream.count(), 0);
   });
 }

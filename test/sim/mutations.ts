@@ -144,7 +144,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'the late get no more time than others',
     file: KEEPALIVE,
     method: '#timeout',
-    find: /Math\.max\(timeout, this\.#patience\.ms\)/,
+    find: /Math\.max\(timeout, this\.#patience\?\.ms \?\? 0\)/,
     replace: 'timeout',
   },
   {
