@@ -95,8 +95,8 @@ class PlainAgent extends http.Agent {
     });
   }
   /**
-   * All requests go to one place, so Node need not copy the options of each: most of 55 to 60 µs down to 50 (docs/benchmarks.md, "What
-   * mattered"). Where Node does not call this, it copies them, and the connection is made all the same.
+   * All requests go to one place, so Node need not copy the options of each: a tenth of the rate of small requests (docs/benchmarks.md,
+   * "What mattered"). Where Node does not call this, it copies them, and the connection is made all the same.
    */
   override addRequest(request: http.ClientRequest): void {
     limitHead(request, this.#options.headerBytes);
