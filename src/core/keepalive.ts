@@ -82,7 +82,7 @@ export class Keepalive {
   #pausedAt = 0;
   /** Time in which no answer could be seen, because nothing was read or the timers were late, added up, in ms. */
   #excused = 0;
-  /** Null until an answer is late. */
+  /** Null while none of the last answers was late. */
   #patience: Patience | null = null;
 
   #bytesAnswered = 0;
@@ -313,6 +313,7 @@ export class Keepalive {
     const time = now - first.flushedAt - (this.#excused - first.excused);
     if (time - first.drain > this.settings.timeout) this.#patience ??= new Patience();
     this.#patience?.note(time, first.drain, this.settings.timeout);
+    if (this.#patience?.ms === 0) this.#patience = null;
   }
 
   /** Invariant 7: what was sent but not known to be read gets the time that a slow peer needs to drain it. */

@@ -3,14 +3,12 @@ const LATE_FACTOR = 2;
 const LAST_ANSWERS = 4;
 export const MOST_PATIENCE = 600_000;
 
-const NO_TIMES: readonly number[] = [];
-
 /** How much longer than the timeout the next answer of a side may take, because of how long its last ones took. */
 export class Patience {
   /** In ms; 0: none of the last answers was late. */
   ms = 0;
-  /** How long the last answers took, in ms; kept only while one of them was late. */
-  #times = NO_TIMES;
+  /** How long the last answers took, in ms. */
+  #times: readonly number[] = [];
 
   /**
    * A Ping was answered.
@@ -21,12 +19,10 @@ export class Patience {
    */
   note(time: number, drain: number, timeout: number): void {
     const isLate = time - drain > timeout;
-    if (!isLate && this.ms === 0) return;
     // Late only by what a slow reader may have needed: it says nothing about how fast the side answers.
     if (!isLate && time > timeout) return;
     this.#times = [...this.#times, time - drain].slice(-LAST_ANSWERS);
     const slowest = Math.max(...this.#times);
     this.ms = slowest > timeout ? Math.min(LATE_FACTOR * slowest, MOST_PATIENCE) : 0;
-    if (this.ms === 0) this.#times = NO_TIMES;
   }
 }

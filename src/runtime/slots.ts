@@ -1,5 +1,5 @@
 /**
- * What comes and goes by the thousand: requests, handshakes, connections. A Map or a Set is rebuilt as it changes, and its old tables, once
+ * What comes and goes by the thousand: requests and handshakes. A Map or a Set is rebuilt as it changes, and its old tables, once
  * they are old themselves, keep alive what is over until the next full collection (docs/benchmarks.md, "What mattered").
  */
 export class Slots<T extends object> {

@@ -1,6 +1,5 @@
 import type { ConnectionInfo } from '../core/events.ts';
 import type { KeepaliveSettings } from '../core/settings.ts';
-import { Slots } from '../runtime/slots.ts';
 
 /** What the list uses of a connection. */
 interface Member {
@@ -12,7 +11,8 @@ interface Member {
 export class OpenConnections<T extends Member> {
   /** A connection is over. */
   onRemoved: (connection: T) => void = () => {};
-  readonly #connections = new Slots<T>();
+  /** In the order in which they came: that in which a stop ends them. */
+  readonly #connections = new Set<T>();
   readonly #whenEmpty: (() => void)[] = [];
   /** How many there have been. */
   total = 0;
@@ -22,15 +22,15 @@ export class OpenConnections<T extends Member> {
   }
 
   [Symbol.iterator](): Iterator<T> {
-    return this.#connections[Symbol.iterator]();
+    return this.#connections.values();
   }
 
   /** @returns what takes it out again */
   add(connection: T): () => void {
-    const slot = this.#connections.add(connection);
+    this.#connections.add(connection);
     this.total++;
     return () => {
-      this.#connections.remove(slot);
+      this.#connections.delete(connection);
       this.onRemoved(connection);
       if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
     };

@@ -152,15 +152,6 @@ test('an open connection is told with its age, its silence and what it moved', (
   ]);
 });
 
-test('connections are listed in the order in which they came', () => {
-  const views = ['b', 'c', 'a'].map((id) => connectionView({ id, openedAt: id.charCodeAt(0) }));
-  const { connections } = report(setUp().events, [DEFAULT], { connections: () => views });
-  assert.deepEqual(
-    connections.map(({ id }) => id),
-    ['a', 'b', 'c'],
-  );
-});
-
 test('an end is told with the time it came, though it was judged later', () => {
   const { clock, events, judged } = setUp();
   clock.now = 3_000;

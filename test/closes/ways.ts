@@ -1,7 +1,6 @@
 /** Each way in which a peer can end a connection or misbehave, played directly, through nginx and through the proxy. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { setTimeout } from 'node:timers/promises';
 import { atEnd, type Cleanup } from '../support/cleanup.ts';
 import { closePayload, OPCODE } from '../support/frames.ts';
 import { freePort } from '../support/free-port.ts';
@@ -191,8 +190,7 @@ async function connect(scope: Cleanup, hop: Hop, answers: { client?: boolean; up
 
 /** What a side sees until TCP ends; it answers a Close and ends TCP as a correct peer does. */
 async function look(peer: RawPeer): Promise<string> {
-  const over = peer.until(() => peer.ended ?? closeCode(peer), 'an end', 4 * LONG).catch(() => null);
-  await Promise.race([over, setTimeout(LONG, null, { ref: false })]);
+  await peer.until(() => peer.ended ?? closeCode(peer), 'an end', LONG).catch(() => null);
   const code = closeCode(peer);
   const payloads = peer.frames.filter(({ opcode }) => opcode < OPCODE.close).map(() => 'the frame');
   const closed = code === undefined ? [] : [`Close ${code}`];

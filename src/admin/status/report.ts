@@ -69,9 +69,7 @@ export function statusReport(options: StatusOptions, now: number): object {
       cut_after_ms: Math.round(cutAfterMs),
       ping_interval_ms: Math.round(intervalMs),
     })),
-    connections: [...source.connections()]
-      .toSorted((one, other) => one.openedAt - other.openedAt)
-      .map((connection) => connectionReport(connection, now)),
+    connections: [...source.connections()].map((connection) => connectionReport(connection, now)),
     closes: endsOf(events).flatMap((group) => (group.newest.kind === 'closed' ? [closeOf(group, group.newest)] : [])),
     upgrade_failures: endsOf(events).flatMap((group) =>
       group.newest.kind === 'failed' ? [failureOf(group, group.newest)] : [],
