@@ -198,8 +198,7 @@ function groupOf({ cause, side, code }: CloseReport): GroupKind | null {
 
 function identityOf(info: ConnectionInfo): object {
   const { id, route, client, path, upstream, request } = info;
-  const { host, userAgent, requestId } = request;
-  return { id, route, client, path, upstream, host, user_agent: userAgent, request_id: requestId };
+  return { id, route, client, path, upstream, ...requestLine(request) };
 }
 
 function requestLine(request: RequestIdentity | undefined): object | undefined {

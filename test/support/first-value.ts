@@ -1,6 +1,5 @@
 /** A Node that does not look at a property once it is set, for uses of what it does not document. */
-import type { Cleanup } from './cleanup.ts';
-import { atEnd } from './cleanup.ts';
+import { atEnd, type Cleanup } from './cleanup.ts';
 
 /** Until the end of the test objects with this prototype keep the first value of the property: later ones are lost. */
 export function keepFirstValue(t: Cleanup, prototype: object, name: string): void {
