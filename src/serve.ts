@@ -8,6 +8,7 @@ import { type Loaded, loadSettings } from './config/load.ts';
 import { MountedFile } from './config/reload.ts';
 import { formatListen } from './config/values.ts';
 import { createProgramLog } from './observe/log/logger.ts';
+import { freeCompilationsAtOnce } from './runtime/compiler.ts';
 import { createIdleCollector } from './runtime/idle-collector.ts';
 import { limitsInForce } from './server/descriptors.ts';
 import { readBuild } from './version.ts';
@@ -17,6 +18,7 @@ const DEMO_PROXY = '127.0.0.1:0';
 
 /** @throws ConfigError when the configuration has mistakes, ListenError when an address cannot be had */
 export async function serve(flags: Arguments['flags']): Promise<void> {
+  freeCompilationsAtOnce();
   const demo = flags.demo === true ? await (await import('./demo/demo.ts')).startDemo(process.env) : null;
   const load = (): Loaded =>
     loadSettings(

@@ -26,7 +26,8 @@ test('it needs no syntax but that of every builder', () => {
 test('the memory of the container is shared out, and freed memory is kept for the next piece', () => {
   const env = new Map(texts(last, 'ENV').map((text) => text.split(/=(.*)/s) as [string, string]));
   assert.equal(env.get('NODE_OPTIONS'), '"--max-old-space-size-percentage=50 --max-semi-space-size=4"');
-  // The most that glibc takes for the first, on 64-bit machines.
+  assert.equal(env.get('MALLOC_ARENA_MAX'), '1');
+  // The most that glibc takes for this one, on 64-bit machines.
   assert.equal(env.get('MALLOC_MMAP_THRESHOLD_'), String(32 * 1024 * 1024));
   // More than one collection of garbage gives back at a time.
   assert.equal(env.get('MALLOC_TRIM_THRESHOLD_'), String(64 * 1024 * 1024));

@@ -60,7 +60,7 @@ test("its environment is the image's, as far as every Node that is allowed knows
   const pairs = [...unit.matchAll(/^Environment=(.*)$/gm)].flatMap(([, text = '']) => text.split(' '));
   assert.deepEqual(
     pairs.map((pair) => pair.split('=')[0]),
-    ['NODE_OPTIONS', 'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'],
+    ['NODE_OPTIONS', 'MALLOC_ARENA_MAX', 'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'],
   );
   for (const pair of pairs.slice(1)) assert.ok(image.includes(`ENV ${pair}\n`), pair);
   const options = pairs[0]?.split(/=(.*)/s)[1] ?? '';
