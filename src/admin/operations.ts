@@ -99,7 +99,7 @@ export class Operations {
     });
     // Without a listener nobody could look at what would be noted.
     const noted = settings.admin.listen === null ? this.#judge : history.noting(this.#judge);
-    this.observer = tellingOfUpstreams(noted, this.#upstreams);
+    this.observer = doubting(noted, this.#upstreams);
     this.#status = { version: build.version, events: history, source: this.#source(), startedAt: systemClock.now() };
     this.#feed = new Feed({ ...this.#status, timing: systemClock, wallClock: Date.now });
   }
@@ -226,21 +226,16 @@ export class Operations {
   }
 }
 
-/** What traffic tells about the upstreams: they were reached whenever one has answered, whatever it said. */
-function tellingOfUpstreams(next: Observer & TrafficObserver, upstreams: UpstreamWatch): Observer & TrafficObserver {
+/** What traffic tells against the upstreams. That one has answered is told by the request itself, see UpstreamHealth. */
+function doubting(next: Observer & TrafficObserver, upstreams: UpstreamWatch): Observer & TrafficObserver {
   return {
     ...next,
-    opened(info) {
-      upstreams.answered(info.route);
-      next.opened(info);
-    },
     closed(report) {
       if (report.side === 'upstream' && UPSTREAM_LOST.has(report.cause)) upstreams.doubt(report.route);
       next.closed(report);
     },
     upgradeFailed(failure) {
       const { reason, route } = failure;
-      if (reason === 'upstream_refused' || reason === 'upstream_invalid') upstreams.answered(route);
       if (reason === 'upstream_unreachable' || reason === 'upstream_timeout') upstreams.doubt(route);
       next.upgradeFailed(failure);
     },

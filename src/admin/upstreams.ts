@@ -92,12 +92,6 @@ export class UpstreamWatch implements UpstreamHealth {
     this.#tryThose(() => true);
   }
 
-  /** The upstream of this route has answered. Of several, only the request knows which one: see `reached`. */
-  answered(route: string): void {
-    const [only, ...others] = this.#upstreamsOf(route);
-    if (only !== undefined && others.length === 0) this.#note(only.target, null);
-  }
-
   isDown(upstream: UpstreamTarget): boolean {
     return this.#states.get(upstream.url)?.isUp === false;
   }
@@ -113,7 +107,8 @@ export class UpstreamWatch implements UpstreamHealth {
   /** Something went wrong with an upstream of this route. */
   doubt(route: string): void {
     if (this.#closing.signal.aborted) return;
-    for (const { target } of this.#upstreamsOf(route)) this.#doubted.add(target.url);
+    for (const upstream of this.#options.upstreams())
+      if (upstream.route === route) this.#doubted.add(upstream.target.url);
     this.#cancelDoubt ??= this.#options.clock.after(DOUBT_MS, this.#settleDoubts);
   }
 
@@ -136,10 +131,6 @@ export class UpstreamWatch implements UpstreamHealth {
     this.#closing.abort();
     this.#cancelRetry?.();
     this.#cancelDoubt?.();
-  }
-
-  #upstreamsOf(name: string): RouteUpstream[] {
-    return this.#options.upstreams().filter(({ route }) => route === name);
   }
 
   #statusOf({ route, upstream, target }: RouteUpstream): UpstreamStatus {

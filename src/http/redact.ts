@@ -17,6 +17,8 @@ const SECRET_PARTS =
   /passw|passphrase|username|secret|token|auth|apikey|accesskey|privatekey|signature|credential|session|cookie|jwt|bearer|^xamz|^xgoog/;
 /** Control, format and surrogate characters and line separators: they forge lines or turn text round in a terminal. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+/** Without any of these there is no pair, no query and no user information in a target. */
+const TELLING = /[=%#?@]/;
 /** `?name=value`, also percent-encoded, anywhere in a text. The value ends where a URL in prose would. */
 const PAIR = /([?&;]|%3f|%26|%3b)((?:[^=&;?/\s%]|%(?!3d|26|3b|3f)){1,100})(=|%3d)[^&\s"'<>]*/gi;
 /** Same, at the start of the text: a bare query string. */
@@ -29,6 +31,7 @@ const USER_INFO = /^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i;
  * never do. At most 512 characters and an ellipsis, without control characters.
  */
 export function redactTarget(target: string, mode: QueryLogging): string {
+  if (!TELLING.test(target)) return printable(target, TARGET_LENGTH);
   const [beforeFragment, fragment] = cut(target, '#');
   const [path, query] = cut(beforeFragment, '?');
   // A query whose `?` was encoded by mistake is a path to HTTP, but its values are as secret as ever.
@@ -46,6 +49,7 @@ export function redactTarget(target: string, mode: QueryLogging): string {
 
 /** Free text (an error's message, a close reason) in which query values are hidden as {@link redactTarget} does. */
 export function redactText(text: string, mode: QueryLogging): string {
+  if (!TELLING.test(text)) return text;
   const hide = (whole: string, before: string, name: string, equals: string): string =>
     mode === 'keep' && !isSecretName(name) ? whole : `${before}${name}${equals}${HIDDEN}`;
   return text

@@ -122,8 +122,8 @@ export class UpstreamAttempts {
     const { route, health, onAnswer } = this.#options;
     const handshake = this.#handshake;
     if (handshake === null) return;
+    if (outcome.kind !== 'failed' || outcome.answered) health.reached(target);
     if (outcome.kind !== 'failed') {
-      if (route.upstreams.length > 1) health.reached(target);
       this.#leave();
       const { socket, reader } = handshake;
       onAnswer({ socket, reader, target }, outcome);

@@ -139,8 +139,7 @@ function cleanFields(fields: object, mode: QueryLogging, depth: number): Record<
 }
 
 function cleanValue(value: unknown, mode: QueryLogging, depth: number): unknown {
-  // Without an equals sign, plain or encoded, there is no query value in it.
-  if (typeof value === 'string') return /[=%]/.test(value) ? redactText(value, mode) : value;
+  if (typeof value === 'string') return redactText(value, mode);
   if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
