@@ -8,6 +8,7 @@ import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { elementsOf, endToEndHeaders, FieldNames, valuesOf } from './headers.ts';
+import { remembering } from './remembering.ts';
 
 export type Trust = (address: string) => boolean;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;
@@ -27,9 +28,6 @@ const TRUSTED_FIELDS = new FieldNames(['forwarded', 'x-forwarded-proto', 'x-forw
 /** And those that are written here alone. */
 const FORWARDING_FIELDS = TRUSTED_FIELDS.with(['x-real-ip', 'x-forwarded-for', 'true-client-ip']);
 
-/** How many addresses are remembered. A proxy in front has one; clients that come directly have one each. */
-const MAX_REMEMBERED = 256;
-
 /**
  * Compiles a list of trusted proxies: the names `loopback` and `private` (RFC 1918 and fc00::/7), CIDRs, or addresses.
  * IPv4 written as IPv4-mapped IPv6 is IPv4, in the list and in what is asked.
@@ -43,19 +41,6 @@ export function compileTrust(list: readonly string[]): Trust {
     const parsed = ipaddr.process(address);
     return ranges.some(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits));
   });
-}
-
-/** The same function; it need not think about the same address again and again. */
-function remembering<T>(answer: (address: string) => T): (address: string) => T {
-  const known = new Map<string, T>();
-  return (address) => {
-    const old = known.get(address);
-    if (old !== undefined) return old;
-    const value = answer(address);
-    if (known.size >= MAX_REMEMBERED) known.clear();
-    known.set(address, value);
-    return value;
-  };
 }
 
 function parseRange(entry: string): Range {

@@ -3,6 +3,7 @@ import { randomFillSync } from 'node:crypto';
 import type { RequestIdentity } from '../core/events.ts';
 import { type RawHeaders, valuesOf } from './headers.ts';
 import { printable, redactText } from './redact.ts';
+import { remembering } from './remembering.ts';
 
 /** Longest host and user agent that are shown, in characters. */
 const SHOWN_LENGTH = 256;
@@ -18,8 +19,8 @@ let next = pool.length;
 /** What a request says of itself, fit to be shown. */
 export function identify(rawHeaders: RawHeaders, isPeerTrusted: boolean): RequestIdentity {
   return {
-    host: shown(valuesOf(rawHeaders, 'host')[0]),
-    userAgent: shown(valuesOf(rawHeaders, 'user-agent')[0]),
+    host: shown(valuesOf(rawHeaders, 'host')[0] ?? ''),
+    userAgent: shown(valuesOf(rawHeaders, 'user-agent')[0] ?? ''),
     requestId: requestIdOf(rawHeaders, isPeerTrusted),
   };
 }
@@ -50,6 +51,4 @@ function newId(): string {
   return pool.toString('hex', next - 16, next);
 }
 
-function shown(value = ''): string {
-  return printable(redactText(value, 'redact'), SHOWN_LENGTH);
-}
+const shown = remembering((value) => printable(redactText(value, 'redact'), SHOWN_LENGTH));

@@ -20,7 +20,7 @@ export interface ConnectionDeps {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly batch: ReadBatch;
-  readonly openConnections: Pick<OpenConnections<Connection>, 'add'>;
+  readonly openConnections: Pick<OpenConnections<Connection>, 'add' | 'remove'>;
   readonly observer: Pick<Observer, 'opened' | 'closed'> & TrafficObserver;
   readonly log: Log;
   readonly random: RandomInt32;
@@ -69,7 +69,6 @@ export class Connection implements TunnelSocketOwner, Scheduled, TunnelOwner {
   deadline = Number.POSITIVE_INFINITY;
   slot = -1;
 
-  readonly #forget: () => void;
   #isOver = false;
   /** When the last message had passed as the end became known. */
   #lastMessageAt = Number.NaN;
@@ -85,7 +84,7 @@ export class Connection implements TunnelSocketOwner, Scheduled, TunnelOwner {
     this.tunnel = new Tunnel(options, this, this.openedAt);
     this.#client = new TunnelSocket(this, this.tunnel.client, client);
     this.#upstream = new TunnelSocket(this, this.tunnel.upstream, parts.upstream);
-    this.#forget = deps.openConnections.add(this);
+    deps.openConnections.add(this);
     deps.observer.opened(parts.info);
   }
 
@@ -287,7 +286,7 @@ export class Connection implements TunnelSocketOwner, Scheduled, TunnelOwner {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#deps.scheduler.remove(this);
-    this.#forget();
+    this.#deps.openConnections.remove(this);
     this.#deps.observer.closed(closeReport(this.info, this.tunnel, this.openedAt, this.#lastMessageAt));
   }
 }

@@ -25,15 +25,16 @@ export class OpenConnections<T extends Member> {
     return this.#connections.values();
   }
 
-  /** @returns what takes it out again */
-  add(connection: T): () => void {
+  add(connection: T): void {
     this.#connections.add(connection);
     this.total++;
-    return () => {
-      this.#connections.delete(connection);
-      this.onRemoved(connection);
-      if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
-    };
+  }
+
+  /** Once for each that was added. */
+  remove(connection: T): void {
+    this.#connections.delete(connection);
+    this.onRemoved(connection);
+    if (this.#connections.size === 0) for (const callback of this.#whenEmpty.splice(0)) callback();
   }
 
   /** Resolves as soon as no connection is left. */

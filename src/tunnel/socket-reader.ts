@@ -10,7 +10,6 @@ const SMALL_IN_A_ROW = 16;
  * connections hold none. A socket that brings large ones gets a buffer of its own, which is read into again unless the chunk is kept.
  */
 export class SocketReader implements ChunkReader {
-  readonly onread: OnReadOpts;
   sink: ChunkSink = dropChunks;
 
   readonly #batch: ReadBatch;
@@ -19,7 +18,10 @@ export class SocketReader implements ChunkReader {
 
   constructor(batch: ReadBatch) {
     this.#batch = batch;
-    this.onread = { buffer: this.#target, callback: this.#read };
+  }
+
+  get onread(): OnReadOpts {
+    return { buffer: this.#target, callback: this.#read };
   }
 
   keep(): void {

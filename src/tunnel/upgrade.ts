@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type RawHeaders, valuesOf } from '../http/headers.ts';
 import type { ConnectionInfo, Observer, RequestIdentity, UpgradeFailureReason } from '../core/events.ts';
+import { interned } from '../http/remembering.ts';
 import { withRequestId } from '../http/request-identity.ts';
 import { originAllowed, originForm, selectRoute } from '../http/route.ts';
 import type { UpstreamHealth } from '../core/failover.ts';
@@ -244,9 +245,9 @@ class UpgradeAttempt {
       id: newId(),
       route: route?.name ?? 'none',
       client: this.#client,
-      front: this.#front === '' ? 'unix' : this.#front,
+      front: this.#front === '' ? 'unix' : interned(this.#front),
       frontIsKnown: this.#client !== this.#deps.resolveClient(this.#front, []),
-      path: this.#deps.redact(this.#target()),
+      path: interned(this.#deps.redact(this.#target())),
       // With one upstream the route says it.
       upstream: route !== null && route.upstreams.length > 1 ? upstream?.url : undefined,
       request: this.#identity,

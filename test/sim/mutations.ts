@@ -355,7 +355,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a connection that is over stays in the registry',
     file: CONNECTION,
     method: '#end',
-    find: /this\.#forget\(\);/,
+    find: /this\.#deps\.openConnections\.remove\(this\);/,
     replace: '',
   },
 ];

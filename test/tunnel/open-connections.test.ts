@@ -27,23 +27,25 @@ test('it holds what was added until that is taken out, and says so', () => {
   const removed: FakeConnection[] = [];
   connections.onRemoved = (connection) => removed.push(connection);
   const [first, second] = [fakeConnection('a'), fakeConnection('b')];
-  const forget = connections.add(first);
+  connections.add(first);
   connections.add(second);
   assert.deepEqual([connections.size, [...connections]], [2, [first, second]]);
-  forget();
+  connections.remove(first);
   assert.deepEqual([connections.size, [...connections], removed], [1, [second], [first]]);
 });
 
 test('emptiness comes with the last one, for all who wait', async () => {
   const connections = new OpenConnections<FakeConnection>();
   await connections.empty();
-  const forget = [connections.add(fakeConnection('a')), connections.add(fakeConnection('b'))];
+  const [first, second] = [fakeConnection('a'), fakeConnection('b')];
+  connections.add(first);
+  connections.add(second);
   let isEmpty = false;
   const waiting = Promise.all([connections.empty(), connections.empty()]).then(() => (isEmpty = true));
-  forget[0]?.();
+  connections.remove(first);
   await Promise.resolve();
   assert.equal(isEmpty, false);
-  forget[1]?.();
+  connections.remove(second);
   assert.equal(await waiting, true);
 });
 
