@@ -16,8 +16,8 @@ import type { Tools } from './tools.ts';
 
 /** A program that has just started is looked at after this. */
 const START_MS = 2000;
-/** Opened and given up before connections are counted, so that code which runs for the first time does not count as theirs. */
-const WARM_CONNECTIONS = 200;
+/** A crowd, opened and given up before connections are counted: code that runs for the first time, and garbage, do not count as theirs. */
+const WARM_CONNECTIONS = 1000;
 /** Connections are looked at this long after they were opened: V8 gives room back in some seconds without work. */
 const SETTLE_MS = 12_000;
 /** One interval of Pings. */

@@ -54,13 +54,22 @@ export interface UpgradeDeps {
   readonly observer: Pick<Observer, 'upgradeFailed' | 'oddHandshake'>;
 }
 
+/**
+ * What led to the newest tunnel, with all that this consists of, kept when it is over: V8 forgets the shapes of objects of which none is left,
+ * and the code that was compiled for them. A crowd that comes back after memory was given back took 1.4 times the CPU (docs/benchmarks.md, "Storms").
+ */
+interface Specimen {
+  opened: UpgradeAttempt | null;
+}
+
 /** The listener for an http server's `upgrade`. Its requests offer `websocket`: others are not for it. */
 export function createUpgradeHandler(deps: UpgradeDeps): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  const specimen: Specimen = { opened: null };
   return function serverOnUpgrade(req, socket, head) {
     // First of all: an error without a listener would end the process. `close` follows it and does the work.
     socket.on('error', socketOnError);
     // The http server's sockets are of node:net or node:tls.
-    new UpgradeAttempt(deps, req, socket as Socket, head).start();
+    new UpgradeAttempt(deps, specimen, req, socket as Socket, head).start();
   };
 }
 
@@ -83,6 +92,7 @@ function hex(bits: number): string {
 /** One request, until it has become a tunnel or an answer. */
 class UpgradeAttempt {
   readonly #deps: UpgradeDeps;
+  readonly #specimen: Specimen;
   readonly #settings: UpgradeSettings;
   readonly #req: IncomingMessage;
   readonly #socket: Socket;
@@ -96,8 +106,9 @@ class UpgradeAttempt {
   #early: Buffer[] = [];
   #earlyBytes = 0;
 
-  constructor(deps: UpgradeDeps, req: IncomingMessage, socket: Socket, head: Buffer) {
+  constructor(deps: UpgradeDeps, specimen: Specimen, req: IncomingMessage, socket: Socket, head: Buffer) {
     this.#deps = deps;
+    this.#specimen = specimen;
     this.#settings = deps.settings();
     this.#req = req;
     this.#socket = socket;
@@ -192,6 +203,7 @@ class UpgradeAttempt {
     this.#socket.off('error', socketOnError);
     this.#socket.write(formatSwitchingProtocols(rawHeaders, this.#header('sec-websocket-key') ?? ''), 'latin1');
     this.#deps.openTunnel(parts, route, isExtended);
+    this.#specimen.opened = this;
   }
 
   #passRefusal(route: Route, upstream: UpstreamAnswer, answer: HandshakeOutcome & { kind: 'refused' }): void {

@@ -216,7 +216,7 @@ test('after the hand-over nothing of the handshake is left on either socket', as
   assert.deepEqual(counts, [none, { end: 1 }, none, { end: 1 }]);
 });
 
-test('an open tunnel does not keep its request alive', async (t) => {
+test('of open tunnels only the newest keeps its request alive, so that V8 keeps what it has learned', async (t) => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const upstream = await startRawUpstream(t);
@@ -225,19 +225,23 @@ test('an open tunnel does not keep its request alive', async (t) => {
     upstream: upstream.target,
     deps: {
       resolveClient: (peer, headers) => {
-        requests.push(new WeakRef(headers));
+        if (headers.length > 0) requests.push(new WeakRef(headers));
         return peer;
       },
     },
   });
-  const client = await connectRaw(t, proxy.port, upgradeRequest());
-  const server = await upstream.peer();
-  server.send(switchingProtocols(await server.head()));
-  await client.head();
+  for (const index of [0, 1]) {
+    const client = await connectRaw(t, proxy.port, upgradeRequest());
+    const server = await upstream.peer(index);
+    server.send(switchingProtocols(await server.head()));
+    await client.head();
+  }
   for (let turn = 0; turn < 50 && requests[0]?.deref() !== undefined; turn += 1) {
     await nextTurn();
     collect();
   }
-  assert.ok(requests.length > 0);
-  assert.equal(requests[0]?.deref(), undefined);
+  assert.deepEqual(
+    requests.map((request) => request.deref() !== undefined),
+    [false, true],
+  );
 });
