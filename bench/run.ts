@@ -16,8 +16,14 @@ import type { Tools } from './tools.ts';
 
 /** A program that has just started is looked at after this. */
 const START_MS = 2000;
-/** A crowd, opened and given up before connections are counted: code that runs for the first time, and garbage, do not count as theirs. */
-const WARM_CONNECTIONS = 1000;
+/** Opened and given up before connections are counted, so that code which runs for the first time does not count as theirs. */
+const WARM_CONNECTIONS = 200;
+/**
+ * The same for programs that give memory back after a crowd, and only then: both looks have to see a heap without garbage. Others keep the
+ * room of the first crowd, and it would not be counted for the second.
+ */
+const WARM_CROWD = 1000;
+const GIVES_BACK: ReadonlySet<SystemName> = new Set(['ours', 'other', 'image', 'image-newer']);
 /** Connections are looked at this long after they were opened: V8 gives room back in some seconds without work. */
 const SETTLE_MS = 12_000;
 /** One interval of Pings. */
@@ -207,11 +213,11 @@ export class Runner {
   }
 
   /** Connections are opened, left alone, and given up. */
-  async #hold(load: Load, { port, proxy }: Stand): Promise<Sample> {
+  async #hold(load: Load, { system, port, proxy }: Stand): Promise<Sample> {
     if (proxy === null) return {};
     await sleep(START_MS);
     const started = proxy.memory();
-    await (await this.#open(WARM_CONNECTIONS, port))();
+    await (await this.#open(GIVES_BACK.has(system) ? WARM_CROWD : WARM_CONNECTIONS, port))();
     await sleep(SETTLE_MS);
     const fresh = proxy.memory();
     const giveUp = await this.#open(load.conns, port);
