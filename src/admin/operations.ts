@@ -226,7 +226,7 @@ export class Operations {
   }
 }
 
-/** What traffic tells against the upstreams. That one has answered is told by the request itself, see UpstreamHealth. */
+/** What traffic tells against the upstreams. That one was reached is told by the request itself, see UpstreamHealth. */
 function doubting(next: Observer & TrafficObserver, upstreams: UpstreamWatch): Observer & TrafficObserver {
   return {
     ...next,

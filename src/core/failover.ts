@@ -1,13 +1,13 @@
 /** Which of the upstreams of a route a request goes to: the first that can be reached. */
 import type { UpstreamTarget } from './settings.ts';
 
-/** What is remembered of upstreams, for routes that have several. Every call is synchronous. */
+/** What is remembered of upstreams. Every call is synchronous. */
 export interface UpstreamHealth {
   /** It took no connection the last time. */
   isDown(upstream: UpstreamTarget): boolean;
   /** It has just taken no connection. @param error why, for operators */
   unreachable(upstream: UpstreamTarget, error: string): void;
-  /** It has just answered. */
+  /** It has just taken a connection, whatever it answered. */
   reached(upstream: UpstreamTarget): void;
 }
 

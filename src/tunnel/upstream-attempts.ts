@@ -122,7 +122,7 @@ export class UpstreamAttempts {
     const { route, health, onAnswer } = this.#options;
     const handshake = this.#handshake;
     if (handshake === null) return;
-    if (outcome.kind !== 'failed' || outcome.answered) health.reached(target);
+    if (outcome.kind !== 'failed' || outcome.reason === 'upstream_invalid') health.reached(target);
     if (outcome.kind !== 'failed') {
       this.#leave();
       const { socket, reader } = handshake;

@@ -22,7 +22,7 @@ function fakeConnection(route: string): FakeConnection {
   };
 }
 
-test('it holds what was added until that is taken out, and says so', () => {
+test('it holds what was added until that is taken out, in the order in which it came, and says so', () => {
   const connections = new OpenConnections<FakeConnection>();
   const removed: FakeConnection[] = [];
   connections.onRemoved = (connection) => removed.push(connection);
@@ -32,6 +32,9 @@ test('it holds what was added until that is taken out, and says so', () => {
   assert.deepEqual([connections.size, [...connections]], [2, [first, second]]);
   connections.remove(first);
   assert.deepEqual([connections.size, [...connections], removed], [1, [second], [first]]);
+  const third = fakeConnection('c');
+  connections.add(third);
+  assert.deepEqual([...connections], [second, third]);
 });
 
 test('emptiness comes with the last one, for all who wait', async () => {

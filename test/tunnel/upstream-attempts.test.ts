@@ -94,6 +94,29 @@ test('an answer is an answer, whatever its status', async (t) => {
   assert.equal(second.peers.length, 0);
 });
 
+test('who took the connection counts as reached, whatever became of it', async (t) => {
+  const answers: readonly [answer: string, ends: boolean, told: readonly string[]][] = [
+    ['HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n', false, ['reached']],
+    ['SSH-2.0-OpenSSH_9.2\r\n', false, ['reached']],
+    ['', true, ['reached']],
+    // It may have hung before it was asked.
+    ['HTTP/1.1 101 Swi', false, []],
+  ];
+  for (const [answer, ends, told] of answers) {
+    const health = upstreamMemory();
+    const upstream = await startRawUpstream(t, async (peer) => {
+      await peer.head();
+      peer.send(answer);
+      if (ends) peer.reset();
+    });
+    const options = { upstream: upstream.target, timeouts: { handshake: 500 }, deps: { health } };
+    const proxy = await startHarness(t, options);
+    const client = await connectRaw(t, proxy.port, upgradeRequest());
+    await client.end();
+    assert.deepEqual(health.told, told, answer);
+  }
+});
+
 test('when none can be reached the failure names each, with what is wrong with it', async (t) => {
   const [first, second] = [await dead(), await dead()];
   const proxy = await startHarness(t, { upstream: [first, second] });
